@@ -1,0 +1,129 @@
+"""Cases and their journal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from mailbox_service.adapters.database.sql import Sql
+from mailbox_service.adapters.database.tables import cases, counter, journal, message
+from mailbox_service.core.case import Stage
+from mailbox_service.services import ports
+from mailbox_service.services.ports import MessageId
+
+
+class CaseSql(Sql):
+    """What T3 asks of and writes about cases."""
+
+    def messages_named(self, message_ids: Sequence[str]) -> list[ports.KnownMessage]:
+        rows = self.connection.execute(
+            sa.select(
+                message.c.header_message_id,
+                message.c.id,
+                message.c.mailbox,
+                message.c.sender,
+                message.c.case_id,
+                cases.c.ref,
+                cases.c.stage,
+            )
+            .select_from(message.outerjoin(cases, message.c.case_id == cases.c.id))
+            .where(message.c.header_message_id.in_(message_ids))
+            .order_by(message.c.id)
+        )
+        return [
+            ports.KnownMessage(
+                r.header_message_id,
+                MessageId(r.id),
+                r.mailbox,
+                r.sender,
+                r.case_id,
+                r.ref,
+                r.case_id is not None and r.stage != Stage.CLOSED,
+            )
+            for r in rows
+        ]
+
+    def open_cases(self, new: Sequence[ports.OpenCase], now: datetime) -> None:
+        if not new:
+            return
+        # Mailboxes that write their references alike share one sequence, so that no two cases look the same.
+        for pattern in sorted({case.reference_pattern for case in new}):
+            alike = [case for case in new if case.reference_pattern == pattern]
+            year = f"/{now.year}" if "{year" in pattern else ""
+            last = self._advance(f"cases/{pattern}{year}", len(alike))
+            for number, case in enumerate(alike, start=last - len(alike) + 1):
+                case.ref = pattern.format(year=now.year, number=number)
+        rows = [
+            {
+                "ref": case.ref,
+                "mailbox": case.mailbox,
+                "stage": Stage.RECEIVED.value,
+                "version": 0,
+                "reporter": case.reporter,
+                "subject": case.subject,
+                "unsure": case.unsure,
+                "sealed": case.sealed,
+                "quiet": case.quiet,
+                "opened_at": now,
+            }
+            for case in new
+        ]
+        ids = self.connection.scalars(cases.insert().returning(cases.c.id, sort_by_parameter_order=True), rows)
+        for case, id_ in zip(new, ids, strict=True):
+            case.id = ports.CaseId(id_)
+
+    def _advance(self, name: str, by: int) -> int:
+        """The counter's new value. The row stays locked until the commit, so numbers have no gaps."""
+        insert = self.upsert(counter).values(name=name, value=by)
+        return int(
+            self.connection.scalar(
+                insert.on_conflict_do_update(
+                    index_elements=[counter.c.name], set_={"value": counter.c.value + insert.excluded.value}
+                ).returning(counter.c.value)
+            )
+            or 0
+        )
+
+    def add_journal(self, entries: Sequence[ports.JournalEntry], now: datetime) -> None:
+        if not entries:
+            return
+        added: dict[int, int] = {}
+        for entry in entries:
+            added[entry.case_id] = added.get(entry.case_id, 0) + 1
+        versions: dict[int, int] = {}
+        # In the order of their ids, so that two workers never wait for each other.
+        for row in self.connection.execute(
+            sa.select(cases.c.id, cases.c.version).where(cases.c.id.in_(added)).order_by(cases.c.id).with_for_update()
+        ):
+            versions[row.id] = row.version
+        self.connection.execute(
+            cases.update().where(cases.c.id == sa.bindparam("b_id")).values(version=sa.bindparam("b_version")),
+            [{"b_id": id_, "b_version": versions[id_] + count} for id_, count in sorted(added.items())],
+        )
+        rows = []
+        for entry in entries:
+            versions[entry.case_id] += 1
+            rows.append(
+                {
+                    "case_id": entry.case_id,
+                    "seq": versions[entry.case_id],
+                    "at": now,
+                    "event": entry.event.value,
+                    "actor": entry.actor,
+                    "data": entry.data,
+                }
+            )
+        self.connection.execute(journal.insert(), rows)
+
+    def seal(self, sealed: Sequence[ports.CaseId]) -> None:
+        if sealed:
+            self.connection.execute(cases.update().where(cases.c.id.in_(sealed)).values(sealed=True))
+
+    def move_to_case(self, message_id: MessageId, case: ports.CaseId, why: str) -> None:
+        self.connection.execute(
+            message.update()
+            .where(message.c.id == message_id)
+            .values(disposition="attached", case_id=case, why=why, state="done")
+        )

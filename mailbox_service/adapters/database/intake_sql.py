@@ -1,0 +1,439 @@
+"""The intake's half of a transaction: messages, their sources, cases and their journal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from mailbox_service.adapters.database.sql import Sql, chunks
+from mailbox_service.adapters.database.tables import (
+    folder,
+    mailbox,
+    message,
+    message_chunk,
+    outbound,
+    source,
+)
+from mailbox_service.errors import LostLease, NotFound
+from mailbox_service.services import ports
+from mailbox_service.services.ports import Mark, MessageId
+
+MARK_OF = {
+    "case": Mark.PROCESSED,
+    "attached": Mark.PROCESSED,
+    "automatic": Mark.PROCESSED,
+    "bounce": Mark.PROCESSED,
+    "redirect": Mark.REDIRECTED,
+    "spam": Mark.SPAM,
+    "hold": Mark.HELD,
+}
+CLAIM_COLUMNS = (
+    message.c.id,
+    message.c.lease_token,
+    message.c.attempts,
+    message.c.mailbox,
+    message.c.source,
+    message.c.received_at,
+    message.c.junk,
+    message.c.quiet,
+    message.c.partial,
+    message.c.size_bytes,
+    message.c.envelope_from,
+    message.c.envelope_to,
+    message.c.disposition,
+    message.c.decided_by,
+)
+
+
+class IntakeSql(Sql):
+    """Folders, evidence, claims, and what the server is told."""
+
+    # --- folders -------------------------------------------------------------------------------------------
+
+    def open_folder(
+        self, name_of_mailbox: str, name: str, uidvalidity: int, uidnext: int, junk: bool, now: datetime
+    ) -> ports.FolderState:
+        c = self.connection
+        contact = c.scalar(sa.select(mailbox.c.first_contact_at).where(mailbox.c.name == name_of_mailbox))
+        known_before = c.scalar(
+            sa.select(sa.func.count()).select_from(folder).where(folder.c.mailbox == name_of_mailbox)
+        )
+        if contact is None:
+            contact = now
+            c.execute(mailbox.insert().values(name=name_of_mailbox, first_contact_at=now))
+        row = c.execute(
+            sa.select(folder.c.id, folder.c.first_uidnext).where(
+                folder.c.mailbox == name_of_mailbox, folder.c.name == name, folder.c.uidvalidity == uidvalidity
+            )
+        ).one_or_none()
+        if row is None:
+            first = uidnext if self._first_contact(name_of_mailbox, name, contact, now, known_before or 0) else 0
+            new = c.scalar(
+                folder.insert()
+                .values(mailbox=name_of_mailbox, name=name, uidvalidity=uidvalidity, first_uidnext=first, junk=junk)
+                .returning(folder.c.id)
+            )
+            return ports.FolderState(ports.FolderId(new or 0), name_of_mailbox, name, uidvalidity, first, contact)
+        return ports.FolderState(ports.FolderId(row.id), name_of_mailbox, name, uidvalidity, row.first_uidnext, contact)
+
+    def _first_contact(self, of: str, name: str, contact: datetime, now: datetime, known: int) -> bool:
+        """Whether what lies in this folder was there before the service was: not after a UIDVALIDITY change.
+
+        A folder that appears in a mailbox watched for long has only new mail in it; the dates tell the rest.
+        """
+        c = self.connection
+        same_name = c.scalar(
+            sa.select(sa.func.count()).select_from(folder).where(folder.c.mailbox == of, folder.c.name == name)
+        )
+        return not same_name and (known == 0 or (now - contact).total_seconds() < 600)
+
+    def missing_uids(self, folder_id: ports.FolderId, uids: Sequence[int]) -> list[int]:
+        if not uids:
+            return []
+        on_file = set(
+            self.connection.scalars(
+                sa.select(source.c.uid).where(
+                    source.c.folder_id == folder_id, source.c.uid.between(min(uids), max(uids))
+                )
+            )
+        )
+        return sorted(set(uids) - on_file)
+
+    def folder_caught_up(self, folder_id: ports.FolderId, now: datetime) -> None:
+        self.connection.execute(
+            folder.update().where(folder.c.id == folder_id, folder.c.caught_up_at.is_(None)).values(caught_up_at=now)
+        )
+
+    def backlog_settled(self, name_of_mailbox: str) -> bool:
+        unfinished = sa.or_(
+            sa.exists().where(folder.c.mailbox == name_of_mailbox, folder.c.caught_up_at.is_(None)),
+            sa.exists().where(
+                message.c.state == "waiting", message.c.mailbox == name_of_mailbox, message.c.quiet.is_(True)
+            ),
+        )
+        return not self.connection.scalar(sa.select(unfinished))
+
+    # --- T1: evidence --------------------------------------------------------------------------------------
+
+    def store(self, batch: Sequence[ports.NewMessage], now: datetime, lease: ports.Lease) -> list[ports.Claim]:
+        known = self._on_file({item.sha256 for item in batch})
+        fresh: dict[tuple[str, str], ports.NewMessage] = {}
+        for item in batch:
+            key = (item.raw.origin.mailbox, item.sha256)
+            if key not in known:
+                fresh.setdefault(key, item)
+        ids = self._insert_messages(list(fresh.values()), now, lease)
+        of = {key: row.id for key, row in known.items()} | ids
+        self._insert_sources(batch, of, known, now)
+        self._rescue_from_junk(batch, known, now)
+        return [_first_claim(fresh[key], MessageId(id_)) for key, id_ in ids.items()]
+
+    def _on_file(self, digests: set[str]) -> dict[tuple[str, str], Any]:
+        rows = self.connection.execute(
+            sa.select(
+                message.c.id,
+                message.c.mailbox,
+                message.c.sha256,
+                message.c.state,
+                message.c.junk,
+                message.c.disposition,
+            ).where(message.c.sha256.in_(digests))
+        )
+        return {(row.mailbox, row.sha256): row for row in rows}
+
+    def _insert_messages(
+        self, fresh: list[ports.NewMessage], now: datetime, lease: ports.Lease
+    ) -> dict[tuple[str, str], int]:
+        if not fresh:
+            return {}
+        rows = [
+            {
+                "mailbox": item.raw.origin.mailbox,
+                "sha256": item.sha256,
+                "size_bytes": item.raw.full_size_bytes or len(item.raw.data),
+                "partial": item.raw.full_size_bytes is not None,
+                "source": item.raw.origin.kind.value,
+                "junk": item.raw.origin.junk,
+                "quiet": item.raw.origin.quiet,
+                "envelope_from": item.raw.envelope_from,
+                "envelope_to": item.raw.envelope_to,
+                "received_at": item.raw.received_at,
+                "stored_at": now,
+                "state": "waiting",
+                "attempts": 1,
+                "lease_token": 1,
+                "lease_owner": lease.owner,
+                "lease_until": lease.until,
+                "due_at": now,
+                "why": "",
+                "no_answer": "",
+                "sender": "",
+                "subject": "",
+            }
+            for item in fresh
+        ]
+        ids = self.connection.scalars(
+            message.insert().returning(message.c.id, sort_by_parameter_order=True), rows
+        ).all()
+        pieces = [
+            {"message_id": id_, "seq": n, "data": piece}
+            for id_, item in zip(ids, fresh, strict=True)
+            for n, piece in chunks(item.raw.data)
+        ]
+        self.connection.execute(message_chunk.insert(), pieces)
+        return {(i.raw.origin.mailbox, i.sha256): id_ for i, id_ in zip(fresh, ids, strict=True)}
+
+    def _insert_sources(
+        self,
+        batch: Sequence[ports.NewMessage],
+        ids: dict[tuple[str, str], int],
+        known: dict[tuple[str, str], Any],
+        now: datetime,
+    ) -> None:
+        rows = []
+        for item in batch:
+            origin = item.raw.origin
+            key = (origin.mailbox, item.sha256)
+            before = known.get(key)
+            # A further copy of a message whose fate is known is marked like the first.
+            mark = MARK_OF.get(before.disposition or "") if before is not None and before.state != "waiting" else None
+            rows.append(
+                {
+                    "message_id": ids[key],
+                    "kind": origin.kind.value,
+                    "folder_id": origin.folder_id,
+                    "uid": origin.uid,
+                    "note": origin.note,
+                    "seen_at": now,
+                    "mark": mark.value if mark else None,
+                    "mark_state": "waiting" if mark and origin.folder_id is not None else "none",
+                    "mark_due_at": now if mark and origin.folder_id is not None else None,
+                }
+            )
+        self.connection.execute(self.upsert(source).on_conflict_do_nothing(), rows)
+
+    def _rescue_from_junk(
+        self, batch: Sequence[ports.NewMessage], known: dict[tuple[str, str], Any], now: datetime
+    ) -> None:
+        """A message that somebody moved out of Junk is looked at once more, as mail of the inbox."""
+        rescued = []
+        for item in batch:
+            before = known.get((item.raw.origin.mailbox, item.sha256))
+            if (
+                before is not None
+                and before.junk
+                and not item.raw.origin.junk
+                and before.disposition in ("spam", "hold")
+            ):
+                rescued.append(before.id)
+        if rescued:
+            self.connection.execute(
+                message.update()
+                .where(message.c.id.in_(rescued), message.c.decided_by.is_(None))
+                .values(state="waiting", junk=False, attempts=0, lease_until=None, due_at=now)
+            )
+
+    # --- T2: claims ----------------------------------------------------------------------------------------
+
+    def claim_messages(self, limit: int, now: datetime, lease: ports.Lease) -> list[ports.Claim]:
+        free = sa.and_(
+            message.c.state == "waiting",
+            message.c.due_at <= now,
+            sa.or_(message.c.lease_until.is_(None), message.c.lease_until < now),
+        )
+        # What failed before is claimed alone: a message that kills its worker must not take others along.
+        for rows_wanted, tried in ((limit, message.c.attempts == 0), (1, message.c.attempts > 0)):
+            wanted = (
+                sa.select(message.c.id)
+                .where(free, tried)
+                .order_by(message.c.due_at, message.c.id)
+                .limit(rows_wanted)
+                .with_for_update(skip_locked=True)
+            )
+            claimed = self._claim(wanted, lease)
+            if claimed:
+                return claimed
+        return []
+
+    def _claim(self, wanted: sa.Select[Any], lease: ports.Lease) -> list[ports.Claim]:
+        rows = self.connection.execute(
+            message.update()
+            .where(message.c.id.in_(wanted.scalar_subquery()))
+            .values(
+                attempts=message.c.attempts + 1,
+                lease_token=message.c.lease_token + 1,
+                lease_owner=lease.owner,
+                lease_until=lease.until,
+            )
+            .returning(*CLAIM_COLUMNS)
+        )
+        return sorted((_claim(row) for row in rows), key=lambda claim: claim.id)
+
+    def exhausted_messages(self, attempts: int, now: datetime) -> list[ports.Claim]:
+        rows = self.connection.execute(
+            sa.select(*CLAIM_COLUMNS)
+            .where(
+                message.c.state == "waiting",
+                message.c.attempts >= attempts,
+                sa.or_(message.c.lease_until.is_(None), message.c.lease_until < now),
+            )
+            .limit(50)
+            .with_for_update(skip_locked=True)
+        )
+        return [_claim(row) for row in rows]
+
+    def release_leases(self, owner: str, now: datetime) -> int:
+        released = 0
+        for table in (message, outbound):
+            released += self.connection.execute(
+                table.update()
+                .where(table.c.state == "waiting", table.c.lease_owner == owner, table.c.lease_until > now)
+                .values(lease_until=None)
+            ).rowcount
+        return released
+
+    def return_message(self, claim: ports.Claim, due_at: datetime) -> None:
+        self.connection.execute(
+            message.update()
+            .where(message.c.id == claim.id, message.c.lease_token == claim.token, message.c.state == "waiting")
+            .values(lease_until=None, due_at=due_at)
+        )
+
+    def raw(self, message_id: MessageId) -> bytes:
+        pieces = self.connection.scalars(
+            sa.select(message_chunk.c.data)
+            .where(message_chunk.c.message_id == message_id)
+            .order_by(message_chunk.c.seq)
+        ).all()
+        if not pieces:
+            raise NotFound(f"no message {message_id}")
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    # --- T3: what became of it -----------------------------------------------------------------------------
+
+    def still_claimed(self, claims: Sequence[ports.Claim]) -> set[MessageId]:
+        tokens = {claim.id: claim.token for claim in claims}
+        rows = self.connection.execute(
+            sa.select(message.c.id, message.c.lease_token)
+            .where(message.c.id.in_(tokens), message.c.state == "waiting")
+            .order_by(message.c.id)
+            .with_for_update()
+        )
+        return {MessageId(row.id) for row in rows if row.lease_token == tokens[MessageId(row.id)]}
+
+    def finish(self, results: Sequence[ports.Finished], now: datetime) -> None:
+        if not results:
+            return
+        changed = self.connection.execute(
+            message.update()
+            .where(
+                message.c.id == sa.bindparam("b_id"),
+                message.c.lease_token == sa.bindparam("b_token"),
+                message.c.state == "waiting",
+            )
+            .values({name: sa.bindparam(f"b_{name}") for name in _finished_values(results[0])}),
+            [
+                {"b_id": r.claim.id, "b_token": r.claim.token}
+                | {f"b_{name}": value for name, value in _finished_values(r).items()}
+                for r in results
+            ],
+        ).rowcount
+        if changed != len(results):
+            raise LostLease("a message was claimed by another worker")
+        for mark in sorted({r.mark for r in results}):
+            ids = [r.claim.id for r in results if r.mark is mark]
+            self.connection.execute(
+                source.update()
+                .where(source.c.message_id.in_(ids), source.c.folder_id.is_not(None))
+                .values(mark=mark.value, mark_state="waiting", mark_due_at=now)
+            )
+
+    # --- telling the server --------------------------------------------------------------------------------
+
+    def mark_jobs(self, folder_id: ports.FolderId, limit: int, now: datetime) -> list[ports.MarkJob]:
+        rows = self.connection.execute(
+            sa.select(source.c.id, source.c.folder_id, source.c.uid, source.c.mark, source.c.mark_attempts)
+            .where(source.c.mark_state == "waiting", source.c.folder_id == folder_id, source.c.mark_due_at <= now)
+            .order_by(source.c.mark_due_at, source.c.id)
+            .limit(limit)
+        )
+        return [ports.MarkJob(r.id, ports.FolderId(r.folder_id), r.uid, Mark(r.mark), r.mark_attempts) for r in rows]
+
+    def marked(self, results: Sequence[tuple[ports.MarkJob, ports.MarkResult, datetime]]) -> None:
+        if not results:
+            return
+        state = {ports.MarkResult.DONE: "done", ports.MarkResult.GONE: "gone", ports.MarkResult.RETRY: "waiting"}
+        # The mark is compared too: a person may have decided anew while the server was told the old one.
+        self.connection.execute(
+            source.update()
+            .where(source.c.id == sa.bindparam("b_id"), source.c.mark == sa.bindparam("b_mark"))
+            .values(
+                mark_state=sa.bindparam("b_state"),
+                mark_due_at=sa.bindparam("b_due"),
+                mark_attempts=source.c.mark_attempts + 1,
+            ),
+            [
+                {"b_id": job.source_id, "b_mark": job.mark.value, "b_state": state[result], "b_due": due}
+                for job, result, due in results
+            ],
+        )
+
+
+def _first_claim(item: ports.NewMessage, id_: MessageId) -> ports.Claim:
+    raw = item.raw
+    return ports.Claim(
+        id=id_,
+        token=1,
+        attempt=1,
+        mailbox=raw.origin.mailbox,
+        source=raw.origin.kind,
+        received_at=raw.received_at,
+        junk=raw.origin.junk,
+        quiet=raw.origin.quiet,
+        partial=raw.full_size_bytes is not None,
+        size_bytes=raw.full_size_bytes or len(raw.data),
+        envelope_from=raw.envelope_from,
+        envelope_to=raw.envelope_to,
+        decided=None,
+        data=raw.data,
+    )
+
+
+def _claim(row: Any) -> ports.Claim:
+    return ports.Claim(
+        id=MessageId(row.id),
+        token=row.lease_token,
+        attempt=row.attempts,
+        mailbox=row.mailbox,
+        source=ports.SourceKind(row.source),
+        received_at=row.received_at,
+        junk=row.junk,
+        quiet=row.quiet,
+        partial=row.partial,
+        size_bytes=row.size_bytes,
+        envelope_from=row.envelope_from,
+        envelope_to=row.envelope_to,
+        decided=row.disposition if row.decided_by else None,
+        data=None,
+    )
+
+
+def _finished_values(result: ports.Finished) -> dict[str, Any]:
+    return {
+        "state": "held" if result.held else "done",
+        "disposition": result.disposition.value,
+        "why": result.why,
+        "no_answer": result.no_answer,
+        "case_id": result.case_id,
+        "outcome": result.outcome,
+        "security": result.security,
+        "spam": result.spam,
+        "reasons": list(result.reasons),
+        "sender": result.sender,
+        "subject": result.subject,
+        "header_message_id": result.header_message_id,
+        "lease_until": None,
+    }

@@ -1,0 +1,69 @@
+"""Bringing the database to the schema that this version of the program wants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from mailbox_service.adapters.database.storage import Database, describe
+from mailbox_service.adapters.database.tables import metadata
+from mailbox_service.errors import PermanentError, TemporaryError
+
+# PostgreSQL: two daemons that start together must not migrate together.
+MIGRATION_LOCK = 0x6D626F78
+
+
+def scripts_folder() -> Path:
+    """`migrations/`: inside the installed package, or at the root of a checkout."""
+    package = Path(__file__).resolve().parents[2]
+    for folder in (package / "migrations", package.parent / "migrations"):
+        if (folder / "env.py").is_file():
+            return folder
+    raise PermanentError("the migrations are not installed")
+
+
+def current_and_wanted(database: Database) -> tuple[str | None, str | None]:
+    """The schema's revision in the database, and the newest one this program knows."""
+    with database.engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    return current, ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def migrate(database: Database) -> tuple[str | None, str | None]:
+    """Apply what is missing, all or nothing. Returns the revisions before and after.
+
+    Raises: TemporaryError when the database is away; PermanentError when it was made by a newer program.
+    """
+    try:
+        with database.engine.begin() as connection:
+            if not database.is_sqlite:
+                connection.execute(sa.text("select pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            before = MigrationContext.configure(connection).get_current_revision()
+            config = _config()
+            known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+            if before is not None and before not in known:
+                raise PermanentError(f"the database has schema {before}, made by a newer version of this program")
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            return before, MigrationContext.configure(connection).get_current_revision()
+    except sa.exc.DBAPIError as error:
+        raise TemporaryError(f"database: {describe(error)}") from error
+
+
+def differences(database: Database) -> list[str]:
+    """In what the database differs from the tables of this program; empty when they agree."""
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return [str(difference) for difference in compare_metadata(context, metadata)]
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(scripts_folder()))
+    return config

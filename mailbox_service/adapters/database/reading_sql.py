@@ -1,0 +1,195 @@
+"""What people read and decide through the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from mailbox_service.adapters.database.sql import Sql
+from mailbox_service.adapters.database.tables import (
+    cases,
+    journal,
+    mailbox,
+    message,
+    outbound,
+    source,
+)
+from mailbox_service.errors import NotFound
+from mailbox_service.services.ports import CaseId, MessageId, OutboundId
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """Which messages a listing shows; None means any."""
+
+    mailbox: str | None = None
+    disposition: str | None = None
+    state: str | None = None
+    case_id: int | None = None
+    limit: int | None = None  # the newest so many
+
+
+class ReadingSql(Sql):
+    """Listings, and a person's decisions."""
+
+    def list_messages(self, wanted: MessageFilter) -> list[Row]:
+        m = message.c
+        query = (
+            sa.select(
+                m.id,
+                m.mailbox,
+                m.source,
+                m.received_at,
+                m.sender,
+                m.subject,
+                m.sha256,
+                m.state,
+                m.disposition,
+                cases.c.ref.label("case"),
+                m.why,
+            )
+            .select_from(message.outerjoin(cases, m.case_id == cases.c.id))
+            .order_by(m.id.desc())
+        )
+        for column, value in (
+            (m.mailbox, wanted.mailbox),
+            (m.disposition, wanted.disposition),
+            (m.state, wanted.state),
+            (m.case_id, wanted.case_id),
+        ):
+            if value is not None:
+                query = query.where(column == value)
+        if wanted.limit is not None:
+            query = query.limit(wanted.limit)
+        return [dict(row._mapping) for row in reversed(self.connection.execute(query).all())]
+
+    def message_row(self, message_id: MessageId) -> Row:
+        """Everything on file about one message but its bytes. Raises: NotFound."""
+        row = self.connection.execute(
+            sa.select(message, cases.c.ref.label("case"))
+            .select_from(message.outerjoin(cases, message.c.case_id == cases.c.id))
+            .where(message.c.id == message_id)
+        ).one_or_none()
+        if row is None:
+            raise NotFound(f"no message {message_id}")
+        return dict(row._mapping)
+
+    def sources_of(self, message_id: MessageId) -> list[Row]:
+        query = sa.select(source).where(source.c.message_id == message_id).order_by(source.c.id)
+        return [dict(row._mapping) for row in self.connection.execute(query)]
+
+    def list_cases(self, name_of_mailbox: str | None = None) -> list[Row]:
+        c = cases.c
+        count = sa.select(sa.func.count()).where(message.c.case_id == c.id).scalar_subquery().label("messages")
+        query = sa.select(
+            c.ref, c.mailbox, c.stage, c.reporter, c.subject, c.opened_at, c.unsure, c.sealed, count
+        ).order_by(c.id)
+        if name_of_mailbox is not None:
+            query = query.where(c.mailbox == name_of_mailbox)
+        return [dict(row._mapping) for row in self.connection.execute(query)]
+
+    def case_row(self, reference: str) -> Row:
+        """Raises: NotFound."""
+        row = self.connection.execute(
+            sa.select(cases).where(sa.func.lower(cases.c.ref) == reference.lower())
+        ).one_or_none()
+        if row is None:
+            raise NotFound(f"no case {reference}")
+        return dict(row._mapping)
+
+    def journal_of(self, case_id: CaseId) -> list[Row]:
+        query = sa.select(journal).where(journal.c.case_id == case_id).order_by(journal.c.seq)
+        return [dict(row._mapping) for row in self.connection.execute(query)]
+
+    def list_outbound(
+        self, *, state: str | None = None, case_id: int | None = None, limit: int | None = None
+    ) -> list[Row]:
+        o = outbound.c
+        query = (
+            sa.select(
+                o.id,
+                cases.c.ref.label("case"),
+                o.kind,
+                o.recipient,
+                o.state,
+                o.attempts,
+                o.message_id,
+                o.mailbox,
+                o.due_at,
+                o.created_at,
+                o.finished_at,
+                o.last_reply,
+                o.unknown_outcomes,
+            )
+            .select_from(outbound.outerjoin(cases, o.case_id == cases.c.id))
+            .order_by(o.id.desc())
+        )
+        if state is not None:
+            query = query.where(o.state == state)
+        if case_id is not None:
+            query = query.where(o.case_id == case_id)
+        if limit is not None:
+            query = query.limit(limit)
+        return [dict(row._mapping) for row in reversed(self.connection.execute(query).all())]
+
+    def outbound_row(self, outbound_id: OutboundId) -> Row:
+        """Raises: NotFound."""
+        row = self.connection.execute(
+            sa.select(outbound, cases.c.ref.label("case"))
+            .select_from(outbound.outerjoin(cases, outbound.c.case_id == cases.c.id))
+            .where(outbound.c.id == outbound_id)
+        ).one_or_none()
+        if row is None:
+            raise NotFound(f"no outgoing mail {outbound_id}")
+        return dict(row._mapping)
+
+    def decide(self, message_id: MessageId, disposition: str, by: str, now: datetime) -> None:
+        """A person's decision: the message is worked again, and the decision outranks the sorter."""
+        self.connection.execute(
+            message.update()
+            .where(message.c.id == message_id)
+            .values(
+                state="waiting",
+                disposition=disposition,
+                decided_by=by,
+                attempts=0,
+                lease_until=None,
+                due_at=now,
+            )
+        )
+
+    def work_again(self, message_id: MessageId, now: datetime) -> None:
+        """A held message is worked once more from the start."""
+        self.connection.execute(
+            message.update()
+            .where(message.c.id == message_id, message.c.state == "held")
+            .values(state="waiting", attempts=0, lease_until=None, due_at=now)
+        )
+
+    def close_case(self, case_id: CaseId, now: datetime) -> None:
+        self.connection.execute(cases.update().where(cases.c.id == case_id).values(stage="closed", closed_at=now))
+
+    def waiting(self, mailboxes: Sequence[str], now: datetime) -> dict[str, int]:
+        """How much work is left: messages waiting, held, marks to make, mails due and mails in all to go."""
+        return {
+            "messages": self._count(message, message.c.state == "waiting"),
+            "held": self._count(message, message.c.state == "held"),
+            "marks": self._count(source, source.c.mark_state == "waiting"),
+            "mails_due": self._count(
+                outbound, outbound.c.state == "waiting", outbound.c.due_at <= now, outbound.c.mailbox.in_(mailboxes)
+            ),
+            "mails": self._count(outbound, outbound.c.state == "waiting"),
+            "failed": self._count(outbound, outbound.c.state == "failed"),
+        }
+
+    def _count(self, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> int:
+        return int(self.connection.scalar(sa.select(sa.func.count()).select_from(table).where(*conditions)) or 0)
+
+    def known_mailboxes(self) -> list[str]:
+        return list(self.connection.scalars(sa.select(mailbox.c.name)))

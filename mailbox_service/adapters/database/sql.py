@@ -1,0 +1,26 @@
+"""What the halves of a transaction share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+# About 1 MiB: one row stays far below every server's limits, and a large message is never one value.
+CHUNK_BYTES = 1 << 20
+
+
+class Sql:
+    """Statements over one connection, inside the transaction its owner began."""
+
+    connection: sa.Connection
+
+    def upsert(self, table: sa.Table) -> Any:
+        """INSERT of the dialect at hand, the one with ON CONFLICT. Typed Any: the two share no base class."""
+        return postgresql.insert(table) if self.connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def chunks(data: bytes) -> list[tuple[int, bytes]]:
+    """`data` in numbered pieces; an empty message has one empty piece."""
+    return [(n, data[i : i + CHUNK_BYTES]) for n, i in enumerate(range(0, len(data) or 1, CHUNK_BYTES))]

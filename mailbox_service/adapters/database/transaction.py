@@ -1,0 +1,18 @@
+"""One unit of work in SQL (ports.Transaction). Set statements throughout: a batch costs little more than one row."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from mailbox_service.adapters.database.case_sql import CaseSql
+from mailbox_service.adapters.database.collecting_sql import CollectingSql
+from mailbox_service.adapters.database.intake_sql import IntakeSql
+from mailbox_service.adapters.database.outbox_sql import OutboxSql
+from mailbox_service.adapters.database.reading_sql import ReadingSql
+
+
+class SqlTransaction(IntakeSql, CaseSql, CollectingSql, OutboxSql, ReadingSql):
+    """What the services and the command line ask of the database, inside one transaction."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = connection

@@ -1,0 +1,81 @@
+"""How often senders are answered automatically (threat-model.md, "Automatic replies")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mailbox_service.core.message import Address
+
+Key = tuple[str, datetime]  # name of the budget, start of its window
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLimits:
+    """Caps for authenticated mail; mail without an authentication result has half of each, counted apart."""
+
+    sender_per_day: int = 10
+    domain_per_day: int = 20
+    per_hour: int = 200
+    public_providers: frozenset[str] = frozenset()  # domains of many strangers: no cap per domain
+
+
+SENDER_LIMIT = "the sender's daily limit is reached"
+DOMAIN_LIMIT = "the daily limit of the sender's domain is reached"
+HOUR_LIMIT = "the hourly limit is reached"
+
+
+@dataclass(slots=True)
+class AnswerBudget:
+    """Counts answers against the limits. `used` is what is on file; `spent` what this unit of work adds."""
+
+    used: Mapping[Key, int] = field(default_factory=dict)
+    spent: dict[Key, int] = field(default_factory=dict)
+
+    def take(self, mailbox: str, limits: AnswerLimits, sender: Address, authenticated: bool, now: datetime) -> str:
+        """Take one answer out of the budgets, or say which limit forbids it ("" when it was taken)."""
+        keys = answer_keys(mailbox, sender, authenticated, now)
+        share = 1 if authenticated else 2
+        caps = (
+            (keys[0], limits.sender_per_day, SENDER_LIMIT),
+            (keys[1], limits.domain_per_day, DOMAIN_LIMIT),
+            (keys[2], limits.per_hour, HOUR_LIMIT),
+        )
+        if sender.domain.lower() in limits.public_providers:
+            caps = (caps[0], caps[2])
+        for key, cap, refusal in caps:
+            # At least one, so that halving a small cap does not silence everybody.
+            if self._count(key) >= (max(cap // share, 1) if cap else 0):
+                return refusal
+        for key, _, _ in caps:
+            self.spent[key] = self.spent.get(key, 0) + 1
+        return ""
+
+    def count(self, key: Key) -> int:
+        """Add one to a plain counter and return what it stands at now."""
+        self.spent[key] = self.spent.get(key, 0) + 1
+        return self._count(key)
+
+    def _count(self, key: Key) -> int:
+        return self.used.get(key, 0) + self.spent.get(key, 0)
+
+
+def answer_keys(mailbox: str, sender: Address, authenticated: bool, now: datetime) -> tuple[Key, Key, Key]:
+    """The budgets that one answer counts against: the sender's day, the domain's day, the mailbox's hour."""
+    kind = "authenticated" if authenticated else "unauthenticated"
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return (
+        (f"{mailbox}/{kind}/sender/{sender.key}", day),
+        (f"{mailbox}/{kind}/domain/{sender.domain.lower()}", day),
+        (f"{mailbox}/{kind}/hour", hour_of(now)),
+    )
+
+
+def new_cases_key(mailbox: str, now: datetime) -> Key:
+    """The counter of cases opened in this hour."""
+    return (f"{mailbox}/cases", hour_of(now))
+
+
+def hour_of(now: datetime) -> datetime:
+    return now.replace(minute=0, second=0, microsecond=0)

@@ -1,0 +1,182 @@
+"""What becomes of a message: a `Disposition`, and whether its sender is answered.
+
+Pure decisions over facts that the caller gathered. The words are those of docs/flow.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mailbox_service.core.automatic import Automatic, AutomaticMail
+from mailbox_service.core.evidence import Authentication, AuthResult
+from mailbox_service.core.message import Address
+
+
+class Outcome(StrEnum):
+    """What a sorter says of a mail."""
+
+    SECURITY = "security"
+    UNSURE = "unsure"
+    NOT_SECURITY = "not_security"
+    SPAM = "spam"
+
+
+class Disposition(StrEnum):
+    """What we decided about a message."""
+
+    CASE = "case"
+    ATTACHED = "attached"
+    REDIRECT = "redirect"
+    SPAM = "spam"
+    AUTOMATIC = "automatic"
+    BOUNCE = "bounce"
+    HOLD = "hold"
+
+
+class Answer(StrEnum):
+    """What the sender is sent at once."""
+
+    NOTHING = ""
+    ACKNOWLEDGEMENT = "acknowledgement"
+    REDIRECT = "redirect"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What routing looks at: one message, understood."""
+
+    sender: Address | None
+    outcome: Outcome
+    automatic: AutomaticMail
+    authentication: Authentication
+    encrypted: bool
+    spam_marked: bool
+    defective: bool  # limits were hit or the structure is broken beyond RFC 3834's "extremely malformed"
+    junk: bool
+    quiet: bool
+    addressed_to_us: bool  # one of the mailbox's addresses stands in To or Cc
+    from_ourselves: bool  # From is one of the mailbox's own addresses
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """What the message's In-Reply-To and References mean to us. At most one of the first three is set."""
+
+    own_case: int | None = None  # names a mail of ours to this very sender, in this case (token T)
+    own_redirect: int | None = None  # names our redirect to this very sender; the message that was redirected
+    same_sender_case: int | None = None  # names an earlier mail of the same From in this open case
+    related_case: str | None = None  # reference of a case that it names in any other way
+    ours: bool = False  # names some mail of ours at all, whoever that went to
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    disposition: Disposition
+    why: str  # one constant sentence for the journal and the listing
+    answer: Answer = Answer.NOTHING
+    no_answer: str = ""  # why the sender is not answered where one would expect it
+    case: int | None = None  # the case it joins
+    verified: bool = False  # joins by a token, not by a mere reference
+    unsure: bool = False
+    with_redirected: int | None = None  # the earlier redirected message that joins the new case
+    relation: str | None = None  # reference of a case this one probably belongs to
+    digest: bool = False  # the maintainers hear of it in the digest
+
+
+def route(subject: Subject, thread: Thread, *, ack_unauthenticated: bool = True) -> Routing:
+    """The one decision about a message.
+
+    Rules stand in the order of their force: bounces and automatic mail never converse; a token joins; an answer to
+    a redirect is a report; then the sorter's word counts. When in doubt it is a report.
+    """
+    if subject.automatic.kind in (Automatic.BOUNCE, Automatic.RECEIPT):
+        return Routing(Disposition.BOUNCE, "delivery or read notification", case=thread.own_case)
+    if subject.automatic.kind is Automatic.REPLY:
+        # An out-of-office note quotes our own words, which sound like a report; and a machine's reply is never a
+        # first report. Where it answers nothing of ours, the maintainers are shown what sounds like one.
+        sounds_like_one = subject.outcome in (Outcome.SECURITY, Outcome.UNSURE)
+        return Routing(
+            Disposition.AUTOMATIC,
+            "automatic reply",
+            case=thread.own_case,
+            digest=sounds_like_one and not thread.ours,
+        )
+    if thread.own_case is not None:
+        return Routing(Disposition.ATTACHED, "answers a mail of ours", case=thread.own_case, verified=True)
+    if thread.same_sender_case is not None and subject.automatic.kind is Automatic.NO:
+        return Routing(Disposition.ATTACHED, "refers to an earlier mail of the same From", case=thread.same_sender_case)
+    return _by_sorter(subject, thread, ack_unauthenticated)
+
+
+def _by_sorter(subject: Subject, thread: Thread, ack_unauthenticated: bool) -> Routing:
+    if thread.own_redirect is not None and subject.automatic.kind is Automatic.NO:
+        return _new_case(
+            subject,
+            thread,
+            "answers a redirect: it is about security after all",
+            ack_unauthenticated,
+            unsure=subject.outcome is not Outcome.SECURITY,
+        )
+    if subject.outcome is Outcome.SECURITY:
+        return _new_case(subject, thread, "sorted as a security report", ack_unauthenticated, unsure=False)
+    if subject.automatic.kind is not Automatic.NO and not subject.from_ourselves:
+        return Routing(Disposition.AUTOMATIC, "automatic or list mail", digest=subject.outcome is Outcome.UNSURE)
+    if thread.related_case is not None or thread.ours:
+        return _new_case(subject, thread, "refers to a case without proof", ack_unauthenticated, unsure=True)
+    if subject.outcome is Outcome.SPAM:
+        return Routing(Disposition.SPAM, "sorted as spam")
+    if subject.junk:
+        return _from_junk(subject)
+    if subject.outcome is Outcome.UNSURE:
+        return _new_case(subject, thread, "unsure, so it is a report until read", ack_unauthenticated, unsure=True)
+    refusal = answer_refusal(subject, ack_unauthenticated=ack_unauthenticated)
+    return Routing(
+        Disposition.REDIRECT,
+        "sorted as no security matter",
+        answer=Answer.NOTHING if refusal else Answer.REDIRECT,
+        no_answer=refusal,
+        digest=bool(refusal),
+    )
+
+
+def _from_junk(subject: Subject) -> Routing:
+    # From Junk only a security report opens a case: a provider's filter and our own doubt together are not enough.
+    if subject.outcome is Outcome.UNSURE:
+        return Routing(Disposition.HOLD, "found in Junk, and unsure", digest=True)
+    return Routing(Disposition.SPAM, "found in Junk, and no security matter")
+
+
+def _new_case(subject: Subject, thread: Thread, why: str, ack_unauthenticated: bool, *, unsure: bool) -> Routing:
+    refusal = answer_refusal(subject, ack_unauthenticated=ack_unauthenticated)
+    return Routing(
+        Disposition.CASE,
+        why,
+        answer=Answer.NOTHING if refusal else Answer.ACKNOWLEDGEMENT,
+        no_answer=refusal,
+        unsure=unsure,
+        with_redirected=thread.own_redirect,
+        relation=thread.related_case,
+    )
+
+
+def answer_refusal(subject: Subject, *, ack_unauthenticated: bool) -> str:
+    """Why this sender must not be answered automatically, or "" (threat-model.md "Automatic replies")."""
+    authenticated = subject.authentication.result is AuthResult.PASS
+    rules = (
+        (subject.sender is None, "it has no single clean author address"),
+        (subject.from_ourselves, "it says it comes from one of our own addresses"),
+        (subject.automatic.kind is not Automatic.NO, "it is automatic or list mail"),
+        (subject.automatic.suppress_answer, "its headers ask for no automatic answer"),
+        (subject.authentication.result is AuthResult.FAIL, "its author address failed authentication"),
+        (subject.quiet, "it is older than the first contact, or was imported"),
+        (subject.spam_marked, "the provider marked it as spam"),
+        (subject.defective, "it is malformed"),
+        (subject.junk and not authenticated, "it was found in Junk and its author address is not authenticated"),
+        (
+            not subject.addressed_to_us and not authenticated,
+            "our address is neither in To nor in Cc and its author address is not authenticated",
+        ),
+        (not authenticated and not ack_unauthenticated, "its author address is not authenticated"),
+    )
+    return next((reason for applies, reason in rules if applies), "")

@@ -1,0 +1,366 @@
+"""T3: what follows from a batch of understood messages, written in one transaction.
+
+Case, journal, outbox rows and the finished messages stand or fall together (reliability.md, fault point 10).
+The batch is decided message by message, in the order of arrival, and written with set statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mailbox_service.core.budget import SENDER_LIMIT, AnswerBudget, Key, answer_keys, new_cases_key
+from mailbox_service.core.case import Event
+from mailbox_service.core.evidence import AuthResult
+from mailbox_service.core.message import Encryption
+from mailbox_service.core.routing import Answer, Disposition, Outcome, Routing, Thread, answer_refusal, route
+from mailbox_service.services.correspondence import Correspondence
+from mailbox_service.services.mailboxes import Mailbox, Mailboxes, clean
+from mailbox_service.services.ports import (
+    CaseId,
+    CollectedItem,
+    Finished,
+    JournalEntry,
+    KnownOutbound,
+    Mark,
+    MessageId,
+    NewMail,
+    OpenCase,
+    Transaction,
+)
+from mailbox_service.services.understanding import Understood
+
+DECIDED_BY_PERSON = "decided by a person"
+TOO_LARGE = "larger than max_message_size: only its header was fetched"
+SUBJECT_CHARS = 500
+MARKS = {
+    Disposition.REDIRECT: Mark.REDIRECTED,
+    Disposition.SPAM: Mark.SPAM,
+    Disposition.HOLD: Mark.HELD,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """What T3 did, for the log and for waking the next stage."""
+
+    dispositions: tuple[tuple[MessageId, Disposition, str], ...]  # message, disposition, case reference or ""
+    lost: int  # messages another worker had claimed meanwhile
+    mails: int
+
+
+@dataclass(slots=True)
+class Named:
+    """A message that a later one may refer to: who sent it, and the case it is in."""
+
+    mailbox: str
+    sender: str
+    case: OpenCase | None
+    open: bool
+
+
+@dataclass(slots=True)
+class Decision:
+    understood: Understood
+    mailbox: Mailbox
+    routing: Routing
+    case: OpenCase | None
+    answer: Answer
+    no_answer: str
+    owed: bool = False  # the sender's own limit is reached: acknowledged together with others, once a day
+
+
+@dataclass(slots=True)
+class Writes:
+    """Everything that T3 will write."""
+
+    journal: list[JournalEntry] = field(default_factory=list)
+    mails: list[NewMail] = field(default_factory=list)
+    collected: list[CollectedItem] = field(default_factory=list)
+    finished: list[Finished] = field(default_factory=list)
+
+
+def conclude(
+    tx: Transaction,
+    batch: Sequence[Understood],
+    mailboxes: Mailboxes,
+    correspondence: Correspondence,
+    now: datetime,
+) -> Concluded:
+    """Decide and write the batch. Messages whose lease was lost are left to whoever holds them now."""
+    ours = tx.still_claimed([u.claim for u in batch])
+    mine = sorted((u for u in batch if u.claim.id in ours), key=lambda u: (u.claim.received_at, u.claim.id))
+    if not mine:
+        return Concluded((), len(batch), 0)
+    desk = _Desk(tx, mine, mailboxes, correspondence, now)
+    decisions = [desk.decide(understood) for understood in mine]
+    tx.open_cases(desk.new_cases, now)
+    writes = Writes()
+    for decision in decisions:
+        desk.write(decision, writes)
+    tx.add_journal(writes.journal, now)
+    tx.seal([c.id for c in desk.cases.values() if c.id is not None and c.sealed])
+    tx.add_mails(writes.mails, now, now + correspondence.lifetime)
+    tx.add_collected(writes.collected, now)
+    tx.spend(desk.budget.spent)
+    tx.finish(writes.finished, now)
+    for decision in decisions:
+        if decision.routing.with_redirected is not None and decision.case is not None and decision.case.id is not None:
+            tx.move_to_case(MessageId(decision.routing.with_redirected), decision.case.id, "its redirect was answered")
+    return Concluded(
+        tuple((d.understood.claim.id, d.routing.disposition, d.case.ref if d.case else "") for d in decisions),
+        len(batch) - len(mine),
+        len(writes.mails),
+    )
+
+
+class _Desk:
+    """Facts of one batch, gathered with few statements, and the decisions made over them."""
+
+    def __init__(
+        self,
+        tx: Transaction,
+        batch: Sequence[Understood],
+        mailboxes: Mailboxes,
+        correspondence: Correspondence,
+        now: datetime,
+    ) -> None:
+        self.mailboxes, self.correspondence, self.now = mailboxes, correspondence, now
+        self.new_cases: list[OpenCase] = []
+        self.cases: dict[int, OpenCase] = {}  # number by which routing knows a case -> case
+        names = sorted({name for u in batch for name in u.names})
+        self.outbound: dict[str, list[KnownOutbound]] = {}
+        self.named: dict[str, list[Named]] = {}
+        self._existing: dict[CaseId, int] = {}
+        if names:
+            for mail in tx.outbound_named(names):
+                self.outbound.setdefault(mail.message_id, []).append(mail)
+            for known in tx.messages_named(names):
+                case = self._existing_case(known.case_id, known.case_ref, known.mailbox)
+                self.named.setdefault(known.message_id, []).append(
+                    Named(known.mailbox, known.sender.lower(), case, known.case_open)
+                )
+        self.budget = AnswerBudget(tx.budgets(self._budget_keys(batch)))
+
+    # --- deciding -----------------------------------------------------------------------------------------
+
+    def decide(self, understood: Understood) -> Decision:
+        mailbox = self.mailboxes[understood.claim.mailbox]
+        routing = self._route(understood, mailbox)
+        case = self._case_of(understood, mailbox, routing)
+        decision = Decision(understood, mailbox, routing, case, routing.answer, routing.no_answer)
+        if routing.answer is not Answer.NOTHING:
+            self._take_from_budget(decision)
+        if understood.message.message_id is not None:
+            # Later messages of this very batch may refer to this one.
+            self.named.setdefault(understood.message.message_id, []).append(
+                Named(mailbox.name, understood.sender_key, case, case is not None)
+            )
+        return decision
+
+    def _route(self, understood: Understood, mailbox: Mailbox) -> Routing:
+        if understood.claim.decided is not None:
+            return _as_decided(understood, understood.claim.decided, mailbox)
+        if understood.claim.partial:
+            return Routing(Disposition.HOLD, TOO_LARGE)
+        return route(understood.subject, self._thread(understood), ack_unauthenticated=mailbox.ack_unauthenticated)
+
+    def _thread(self, understood: Understood) -> Thread:
+        mailbox, sender = understood.claim.mailbox, understood.sender_key
+        ours = [k for name in understood.names for k in self.outbound.get(name, ()) if k.mailbox == mailbox]
+        to_sender = [k for k in ours if sender and k.recipient.lower() == sender]
+        named = [k for name in understood.names for k in self.named.get(name, ()) if k.mailbox == mailbox]
+        own_case = next((k for k in to_sender if k.case_id is not None), None)
+        redirect = next((k for k in to_sender if k.kind == "redirect"), None)
+        earlier = next((k for k in named if sender and k.sender == sender and k.case is not None and k.open), None)
+        related = next(
+            (k.case_ref for k in ours if k.case_ref), next((k.case.ref for k in named if k.case and k.case.ref), None)
+        )
+        if own_case is not None:
+            self._existing_case(own_case.case_id, own_case.case_ref, mailbox)
+            return Thread(own_case=self._existing[CaseId(own_case.case_id or 0)], ours=True)
+        if redirect is not None:
+            return Thread(own_redirect=redirect.about, related_case=related, ours=True)
+        if earlier is not None and earlier.case is not None:
+            return Thread(same_sender_case=self._number(earlier.case), ours=bool(ours))
+        if not ours and not related and any(k.case for k in named):
+            # The case it names was opened by this very batch and has no reference yet.
+            return Thread(ours=True)
+        return Thread(related_case=related, ours=bool(ours))
+
+    def _existing_case(self, id_: CaseId | None, ref: str | None, mailbox: str) -> OpenCase | None:
+        if id_ is None:
+            return None
+        if id_ not in self._existing:
+            case = OpenCase(mailbox, None, "", unsure=False, sealed=False, quiet=False, id=id_, ref=ref or "")
+            self._existing[id_] = self._number(case)
+        return self.cases[self._existing[id_]]
+
+    def _number(self, case: OpenCase) -> int:
+        for number, known in self.cases.items():
+            if known is case:
+                return number
+        self.cases[len(self.cases) + 1] = case
+        return len(self.cases)
+
+    def _case_of(self, understood: Understood, mailbox: Mailbox, routing: Routing) -> OpenCase | None:
+        sealed = understood.message.encryption is not Encryption.NONE
+        if routing.disposition is Disposition.CASE:
+            case = OpenCase(
+                mailbox=mailbox.name,
+                reporter=understood.message.from_.addr_spec if understood.message.from_ else None,
+                subject=clean(understood.message.subject, SUBJECT_CHARS),
+                unsure=routing.unsure,
+                sealed=sealed,
+                quiet=understood.claim.quiet,
+                reference_pattern=mailbox.reference,
+            )
+            self.new_cases.append(case)
+            return case
+        if routing.case is None:
+            return None
+        case = self.cases[routing.case]
+        case.sealed = case.sealed or sealed
+        return case
+
+    def _take_from_budget(self, decision: Decision) -> None:
+        sender = decision.understood.message.from_
+        if sender is None:
+            return
+        authenticated = decision.understood.authentication.result is AuthResult.PASS
+        refusal = self.budget.take(decision.mailbox.name, decision.mailbox.limits, sender, authenticated, self.now)
+        if refusal:
+            decision.owed = refusal == SENDER_LIMIT and decision.answer is Answer.ACKNOWLEDGEMENT
+            decision.answer, decision.no_answer = Answer.NOTHING, refusal
+
+    def _budget_keys(self, batch: Sequence[Understood]) -> list[Key]:
+        keys: set[Key] = set()
+        for u in batch:
+            keys.add(new_cases_key(u.claim.mailbox, self.now))
+            if u.message.from_ is not None:
+                authenticated = u.authentication.result is AuthResult.PASS
+                keys.update(answer_keys(u.claim.mailbox, u.message.from_, authenticated, self.now))
+        return sorted(keys)
+
+    # --- writing ------------------------------------------------------------------------------------------
+
+    def write(self, decision: Decision, writes: Writes) -> None:
+        understood, routing, case = decision.understood, decision.routing, decision.case
+        if case is not None and case.id is not None:
+            writes.journal.append(_entry(decision, case.id))
+        self._write_answer(decision, writes)
+        if understood.claim.quiet:
+            writes.collected.append(_item(decision, "summary", routing.disposition.value))
+        else:
+            self._write_notices(decision, writes)
+        writes.finished.append(_finished(decision))
+
+    def _write_answer(self, decision: Decision, writes: Writes) -> None:
+        if decision.answer is Answer.ACKNOWLEDGEMENT and decision.case is not None:
+            writes.mails.append(
+                self.correspondence.acknowledgement(decision.mailbox, decision.understood, decision.case, self.now)
+            )
+        elif decision.answer is Answer.REDIRECT:
+            writes.mails.append(self.correspondence.redirect(decision.mailbox, decision.understood))
+        elif decision.owed and decision.understood.message.from_ is not None:
+            recipient = decision.understood.message.from_.addr_spec
+            writes.collected.append(_item(decision, "acknowledgements", "owed", recipient))
+
+    def _write_notices(self, decision: Decision, writes: Writes) -> None:
+        mailbox, understood, case, routing = decision.mailbox, decision.understood, decision.case, decision.routing
+        if routing.disposition in (Disposition.CASE, Disposition.ATTACHED) and case is not None:
+            limit = mailbox.notices.collect_above_per_hour
+            if self.budget.count(new_cases_key(mailbox.name, self.now)) > limit:
+                writes.collected.append(_item(decision, "cases", routing.disposition.value))
+            elif routing.disposition is Disposition.CASE:
+                writes.mails += self.correspondence.notice_case(
+                    mailbox, understood, case, routing.relation, _answered(decision)
+                )
+            else:
+                writes.mails += self.correspondence.notice_message(mailbox, understood, case, routing.verified)
+        elif routing.disposition is Disposition.HOLD and not routing.digest:
+            writes.mails += self.correspondence.held(mailbox, understood.claim, routing.why)
+        if routing.disposition is Disposition.CASE and decision.no_answer:
+            writes.collected.append(_item(decision, "digest", "unanswered", why=decision.no_answer))
+        elif routing.disposition in (Disposition.REDIRECT, Disposition.SPAM) or routing.digest:
+            why = decision.no_answer or routing.why
+            section = "unsure" if routing.disposition is Disposition.AUTOMATIC else routing.disposition.value
+            writes.collected.append(_item(decision, "digest", section, why=why))
+
+
+def _as_decided(understood: Understood, decided: str, mailbox: Mailbox) -> Routing:
+    refusal = answer_refusal(understood.subject, ack_unauthenticated=mailbox.ack_unauthenticated)
+    if decided == Disposition.CASE:
+        answer = Answer.NOTHING if refusal else Answer.ACKNOWLEDGEMENT
+        return Routing(Disposition.CASE, DECIDED_BY_PERSON, answer=answer, no_answer=refusal)
+    if decided == Disposition.REDIRECT:
+        answer = Answer.NOTHING if refusal else Answer.REDIRECT
+        return Routing(Disposition.REDIRECT, DECIDED_BY_PERSON, answer=answer, no_answer=refusal)
+    return Routing(Disposition.SPAM, DECIDED_BY_PERSON)
+
+
+def _entry(decision: Decision, case: CaseId) -> JournalEntry:
+    understood, routing = decision.understood, decision.routing
+    event = {
+        Disposition.CASE: Event.OPENED,
+        Disposition.ATTACHED: Event.MESSAGE_ADDED,
+        Disposition.BOUNCE: Event.BOUNCED,
+    }.get(routing.disposition, Event.AUTOMATIC_REPLY)
+    actor = understood.message.from_.addr_spec if understood.message.from_ else ""
+    return JournalEntry(
+        case,
+        event,
+        actor,
+        {
+            "message": int(understood.claim.id),
+            "why": routing.why,
+            "authentication": understood.authentication.result.value,
+            "authentication_method": understood.authentication.method,
+            "answer": decision.answer.value,
+            "no_answer": decision.no_answer,
+        }
+        | ({"verified": routing.verified} if event is Event.MESSAGE_ADDED else {})
+        | ({"relation": routing.relation} if routing.relation else {}),
+    )
+
+
+def _answered(decision: Decision) -> str:
+    if decision.answer is Answer.ACKNOWLEDGEMENT:
+        return "was acknowledged"
+    later = " (acknowledged later, together with others)" if decision.owed else ""
+    return f"was not acknowledged, because {decision.no_answer}{later}"
+
+
+def _item(decision: Decision, channel: str, section: str, recipient: str = "", *, why: str = "") -> CollectedItem:
+    understood = decision.understood
+    return CollectedItem(
+        mailbox=decision.mailbox.name,
+        channel=channel,
+        section=section,
+        line=why or decision.routing.why,
+        recipient=recipient,
+        message_id=understood.claim.id,
+        case_id=decision.case.id if decision.case else None,
+    )
+
+
+def _finished(decision: Decision) -> Finished:
+    understood, routing = decision.understood, decision.routing
+    message, verdict = understood.message, understood.verdict
+    return Finished(
+        claim=understood.claim,
+        held=routing.disposition is Disposition.HOLD,
+        disposition=routing.disposition,
+        mark=MARKS.get(routing.disposition, Mark.PROCESSED),
+        why=routing.why,
+        no_answer=decision.no_answer,
+        case_id=decision.case.id if decision.case else None,
+        outcome=Outcome(verdict.outcome).value,
+        security=verdict.security,
+        spam=verdict.spam,
+        reasons=tuple({"label": r.label, "towards": r.towards, "weight": round(r.weight, 2)} for r in verdict.reasons),
+        sender=message.from_.addr_spec if message.from_ else "",
+        subject=message.subject[:SUBJECT_CHARS],
+        header_message_id=message.message_id,
+    )

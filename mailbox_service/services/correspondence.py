@@ -1,0 +1,284 @@
+"""The mails that follow from what happened, as rows for the outbox: to whom, which template, with which values.
+
+A reporter's mail is built without any access to the text of the report (threat-model.md, rows 1 and 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mailbox_service.core import tokens
+from mailbox_service.core.display import harmless
+from mailbox_service.core.evidence import AuthResult
+from mailbox_service.services.mailboxes import Mailbox, clean, written_moment
+from mailbox_service.services.ports import CaseId, Claim, MessageId, NewMail, OpenCase, OutboundClaim
+from mailbox_service.services.understanding import Understood
+
+# RFC 5321 §4.5.4.1 asks for 4 to 5 days.
+GIVE_UP_AFTER = timedelta(days=5)
+# A notice is read on a phone; the whole report travels along as an attachment.
+NOTICE_TEXT_CHARS = 12_000
+LISTED_LINES = 60
+REFERENCES_SENT = 20
+
+# What goes first when there is a queue: alarms, then what a person waits for, then the rest.
+PRIORITY = {
+    "alarm": 0,
+    "acknowledgement": 20,
+    "notice_case": 30,
+    "notice_message": 30,
+    "held": 30,
+    "notice_failure": 30,
+    "cases_collected": 35,
+    "redirect": 40,
+    "acknowledgement_collected": 45,
+    "digest": 50,
+    "summary": 50,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Correspondence:
+    """Writes outbox rows. `key` makes their Message-IDs; after `lifetime` a mail is given up."""
+
+    key: tokens.TokenKey
+    lifetime: timedelta = GIVE_UP_AFTER
+
+    # --- to the sender ------------------------------------------------------------------------------------
+
+    def acknowledgement(self, mailbox: Mailbox, understood: Understood, case: OpenCase, now: datetime) -> NewMail:
+        context = mailbox.identity() | {
+            "reference": case.ref,
+            "answer_by": mailbox.answer_by(now),
+            "sealed_hint": case.sealed,
+        }
+        return self._to_sender(mailbox, understood, "acknowledgement", context, case.id)
+
+    def redirect(self, mailbox: Mailbox, understood: Understood) -> NewMail:
+        return self._to_sender(mailbox, understood, "redirect", mailbox.identity(), None)
+
+    def acknowledgement_collected(
+        self, mailbox: Mailbox, recipient: str, references: Sequence[str], cause: str, now: datetime
+    ) -> NewMail:
+        context = mailbox.identity() | {"references": list(references), "answer_by": mailbox.answer_by(now)}
+        return self._mail(mailbox, cause, "acknowledgement_collected", recipient, "reporter", context)
+
+    def _to_sender(
+        self, mailbox: Mailbox, understood: Understood, kind: str, context: dict[str, object], case: CaseId | None
+    ) -> NewMail:
+        message = understood.message
+        if message.from_ is None:
+            raise ValueError("nobody to answer")
+        references = tuple(dict.fromkeys(r for r in (*message.references, message.message_id) if r is not None))
+        return self._mail(
+            mailbox,
+            f"message:{understood.claim.id}",
+            kind,
+            message.from_.addr_spec,
+            "reporter",
+            context,
+            case=case,
+            in_reply_to=message.message_id,
+            references=references[-REFERENCES_SENT:],
+            about=understood.claim.id,
+        )
+
+    # --- to the maintainers -------------------------------------------------------------------------------
+
+    def notice_case(
+        self, mailbox: Mailbox, understood: Understood, case: OpenCase, relation: str | None, answered: str
+    ) -> list[NewMail]:
+        context = self._about(mailbox, understood, case) | {"relation": relation, "answered": answered}
+        return self._to_maintainers(mailbox, understood, "notice_case", context, case)
+
+    def notice_message(self, mailbox: Mailbox, understood: Understood, case: OpenCase, verified: bool) -> list[NewMail]:
+        sender = understood.message.from_.addr_spec if understood.message.from_ else ""
+        from_maintainer = mailbox.is_maintainer(sender)
+        context = self._about(mailbox, understood, case) | {
+            "verified": verified,
+            "from_maintainer": from_maintainer,
+        }
+        mails = self._to_maintainers(mailbox, understood, "notice_message", context, case)
+        # Who wrote it has it; but only a token shows that the From is theirs.
+        return [m for m in mails if not (verified and m.recipient.lower() == sender.lower())]
+
+    def held(self, mailbox: Mailbox, claim: Claim, why: str) -> list[NewMail]:
+        context = mailbox.identity() | {
+            "message_number": int(claim.id),
+            "received_at": written_moment(claim.received_at),
+            "size": written_size(claim.size_bytes),
+            "why": why,
+        }
+        return self._to_all(mailbox, f"message:{claim.id}", "held", context, about=claim.id)
+
+    def failure(self, mailbox: Mailbox, row: OutboundClaim, reply: str) -> list[NewMail]:
+        """To the maintainers that `row` did not reach anybody; never to the one it did not reach."""
+        context = mailbox.identity() | {
+            "reference": row.case_ref,
+            "kind": row.kind,
+            "role": row.role,
+            "recipient": row.recipient,
+            "reply": clean(reply),
+            "outbound_number": int(row.id),
+        }
+        mails = self._to_all(mailbox, f"outbound:{row.id}", "notice_failure", context, case_ref=row.case_ref)
+        return [m for m in mails if m.recipient.lower() != row.recipient.lower()]
+
+    def without_attachment(self, mailbox: Mailbox, row: OutboundClaim) -> NewMail:
+        """The same notice once more, without the attachment that a provider refused."""
+        context = row.context | {"attached": False, "withheld": _how_to_get(row.about_message)}
+        return self._mail(
+            mailbox,
+            row.cause,
+            f"{row.kind}_without_attachment",
+            row.recipient,
+            row.role,
+            context,
+            template=row.template,
+            case=row.case_id,
+            references=row.references,
+            about=row.about_message,
+            priority=PRIORITY.get(row.kind, 50),
+        )
+
+    def collected(self, mailbox: Mailbox, kind: str, cause: str, context: dict[str, object]) -> list[NewMail]:
+        return self._to_all(mailbox, cause, kind, mailbox.identity() | context)
+
+    def alarm(self, mailbox: Mailbox, name: str, context: dict[str, object], now: datetime) -> list[NewMail]:
+        """One alarm of a name a day: a broken thing must not become a flood of mail."""
+        return self._to_all(mailbox, f"alarm:{name}:{now:%Y-%m-%d}", "alarm", mailbox.identity() | context)
+
+    def _about(self, mailbox: Mailbox, understood: Understood, case: OpenCase) -> dict[str, object]:
+        message, claim = understood.message, understood.claim
+        sealed = case.sealed
+        text = harmless(message.text, keep_newlines=True).strip()
+        attached = claim.size_bytes <= mailbox.notices.attachment_limit_bytes and not claim.partial
+        return mailbox.identity() | {
+            "reference": case.ref,
+            "unsure": case.unsure,
+            "sealed": sealed,
+            "sender": "" if sealed else message.from_.addr_spec if message.from_ else "",
+            "sender_display": "" if sealed else clean(message.from_display),
+            "proof": understood.authentication.reason,
+            "authenticated": understood.authentication.result is AuthResult.PASS,
+            "received_at": written_moment(claim.received_at),
+            "subject": "" if sealed else clean(message.subject),
+            "text": "" if sealed else text[:NOTICE_TEXT_CHARS],
+            "text_cut": not sealed and len(text) > NOTICE_TEXT_CHARS,
+            "attachments": []
+            if sealed
+            else [
+                {
+                    "filename": clean(a.filename, 120),
+                    "type": clean(a.sniffed_type or a.content_type, 80),
+                    "size": written_size(a.size_bytes),
+                }
+                for a in message.attachments[:LISTED_LINES]
+            ],
+            "reasons": [
+                f"{r.label} ({r.towards.replace('_', ' ')} {r.weight:+.1f})" for r in understood.verdict.reasons
+            ],
+            "message_number": int(claim.id),
+            "attached": attached,
+            "withheld": "" if attached else _how_to_get(claim.id),
+        }
+
+    def _to_maintainers(
+        self, mailbox: Mailbox, understood: Understood, kind: str, context: dict[str, object], case: OpenCase
+    ) -> list[NewMail]:
+        attached = understood.claim.id if context["attached"] else None
+        return self._to_all(
+            mailbox,
+            f"message:{understood.claim.id}",
+            kind,
+            context,
+            case=case.id,
+            case_ref=case.ref,
+            attached=attached,
+            about=understood.claim.id,
+        )
+
+    def _to_all(
+        self,
+        mailbox: Mailbox,
+        cause: str,
+        kind: str,
+        context: dict[str, object],
+        *,
+        case: CaseId | None = None,
+        case_ref: str | None = None,
+        attached: MessageId | None = None,
+        about: MessageId | None = None,
+    ) -> list[NewMail]:
+        """One row for each maintainer; all mails of a case refer to one root, so that clients show one thread."""
+        root = (self._thread_root(mailbox, case_ref),) if case_ref else ()
+        return [
+            self._mail(
+                mailbox,
+                cause,
+                kind,
+                maintainer.address,
+                "maintainer",
+                context,
+                case=case,
+                references=root,
+                in_reply_to=root[0] if root else None,
+                attached=attached,
+                about=about,
+            )
+            for maintainer in mailbox.maintainers
+        ]
+
+    def _thread_root(self, mailbox: Mailbox, reference: str) -> str:
+        return tokens.message_id(
+            self.key, cause=f"case:{reference}", kind="thread", recipient="", domain=mailbox.domain
+        )
+
+    def _mail(
+        self,
+        mailbox: Mailbox,
+        cause: str,
+        kind: str,
+        recipient: str,
+        role: str,
+        context: dict[str, object],
+        *,
+        template: str | None = None,
+        case: CaseId | None = None,
+        in_reply_to: str | None = None,
+        references: tuple[str, ...] = (),
+        attached: MessageId | None = None,
+        about: MessageId | None = None,
+        priority: int | None = None,
+    ) -> NewMail:
+        # The mailbox is part of the name: two mailboxes may share a maintainer.
+        cause = f"{mailbox.name}/{cause}" if not cause.startswith(f"{mailbox.name}/") else cause
+        return NewMail(
+            mailbox=mailbox.name,
+            cause=cause,
+            kind=kind,
+            recipient=recipient,
+            role=role,
+            message_id=tokens.message_id(self.key, cause=cause, kind=kind, recipient=recipient, domain=mailbox.domain),
+            template=template or kind,
+            context=context,
+            case_id=case,
+            in_reply_to=in_reply_to,
+            references=references,
+            attached_message=attached,
+            about_message=about,
+            priority=PRIORITY[kind] if priority is None else priority,
+            shadow=mailbox.shadow,
+        )
+
+
+def written_size(size_bytes: int) -> str:
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    return f"{size_bytes / 1000:.0f} kB" if size_bytes < 1_000_000 else f"{size_bytes / 1_000_000:.1f} MB"
+
+
+def _how_to_get(message: MessageId | None) -> str:
+    return f"mailbox-service message export {message}"

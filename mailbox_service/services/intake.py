@@ -1,0 +1,255 @@
+"""A message's way in: stored (T1), claimed (T2), understood, concluded (T3).
+
+`accept` stores and hands the batch straight to the worker, which has it in memory; what a dead worker left behind
+comes back through `claim_messages`. Either way the lease decides who may finish a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from mailbox_service.core.routing import Disposition
+from mailbox_service.core.schedule import backoff
+from mailbox_service.errors import TemporaryError
+from mailbox_service.services.conclusion import Concluded, conclude
+from mailbox_service.services.correspondence import Correspondence
+from mailbox_service.services.mailboxes import Mailboxes
+from mailbox_service.services.ports import (
+    Claim,
+    Clock,
+    Finished,
+    FolderId,
+    FolderState,
+    Lease,
+    Mark,
+    MarkJob,
+    MarkResult,
+    NewMessage,
+    RawMessage,
+    Storage,
+    Transaction,
+)
+from mailbox_service.services.signals import Bell
+from mailbox_service.services.understanding import Understood, understand
+from mailbox_service.sorting import Sorter
+
+log = structlog.get_logger()
+
+BATCH_MESSAGES = 50
+# A batch in work and two that wait: enough to overlap, little enough to hold in memory.
+HANDED_OVER_BATCHES = 2
+MAX_ATTEMPTS = 5
+FIRST_RETRY = timedelta(seconds=10)
+LONGEST_RETRY = timedelta(minutes=10)
+# How often a worker looks for what a dead one left behind.
+RECOVERY_SECONDS = 5.0
+EXHAUSTED = "could not be worked in five attempts"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    clock: Clock
+    jitter: Callable[[], float]  # in [0, 1)
+    lease: timedelta = timedelta(minutes=2)
+
+
+class Intake:
+    """Takes messages in and works them off. Implements ports.IntakeDoor."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        mailboxes: Mailboxes,
+        sorter: Sorter,
+        correspondence: Correspondence,
+        timing: Timing,
+        *,
+        mails_waiting: Bell,
+    ) -> None:
+        self._storage, self._mailboxes, self._sorter = storage, mailboxes, sorter
+        self._correspondence, self._timing = correspondence, timing
+        self._handed_over: asyncio.Queue[list[Claim]] = asyncio.Queue(HANDED_OVER_BATCHES)
+        self._mails_waiting = mails_waiting
+        self._marks_waiting = Bell()
+
+    # --- the door that sources of mail see ----------------------------------------------------------------
+
+    async def open_folder(self, mailbox: str, name: str, uidvalidity: int, uidnext: int, *, junk: bool) -> FolderState:
+        now = self._timing.clock()
+        return await self._storage.transact(lambda tx: tx.open_folder(mailbox, name, uidvalidity, uidnext, junk, now))
+
+    async def missing_uids(self, folder: FolderId, uids: Sequence[int]) -> list[int]:
+        return await self._storage.transact(lambda tx: tx.missing_uids(folder, uids))
+
+    async def accept(self, batch: Sequence[RawMessage]) -> None:
+        claims = await self.store(batch)
+        if claims:
+            await self._handed_over.put(claims)
+        elif batch:
+            self._marks_waiting.ring()  # copies of what is known still have to be flagged
+
+    async def store(self, batch: Sequence[RawMessage]) -> list[Claim]:
+        """T1 alone. Returns claims on the messages that are new; the caller works them or lets the lease lapse."""
+        items = await asyncio.to_thread(_digested, [self._answerable(raw) for raw in batch])
+        now, lease = self._timing.clock(), self._lease()
+        claims = await self._storage.transact(lambda tx: tx.store(items, now, lease))
+        log.debug("stored", count=len(claims), mailbox=batch[0].origin.mailbox if batch else "")
+        return claims
+
+    def _answerable(self, raw: RawMessage) -> RawMessage:
+        if raw.origin.quiet and self._mailboxes[raw.origin.mailbox].answer_backlog:
+            return replace(raw, origin=replace(raw.origin, quiet=False))
+        return raw
+
+    async def caught_up(self, folder: FolderId) -> None:
+        now = self._timing.clock()
+        await self._storage.transact(lambda tx: tx.folder_caught_up(folder, now))
+
+    async def mark_jobs(self, folder: FolderId, limit: int) -> list[MarkJob]:
+        now = self._timing.clock()
+        return await self._storage.transact(lambda tx: tx.mark_jobs(folder, limit, now))
+
+    async def marked(self, results: Sequence[tuple[MarkJob, MarkResult]]) -> None:
+        now = self._timing.clock()
+        rows = [
+            (
+                job,
+                result,
+                now
+                if result is not MarkResult.RETRY
+                else now + backoff(job.attempts + 1, FIRST_RETRY, LONGEST_RETRY, self._timing.jitter()),
+            )
+            for job, result in results
+        ]
+        await self._storage.transact(lambda tx: tx.marked(rows))
+
+    async def marks_waiting(self) -> None:
+        await self._marks_waiting.wait()
+
+    # --- the worker ---------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work for ever: what is handed over at once, what is left behind every few seconds."""
+        while True:
+            try:
+                async with asyncio.timeout(RECOVERY_SECONDS):
+                    claims = await self._handed_over.get()
+            except TimeoutError:
+                await self._recover()
+                continue
+            try:
+                await self.work(claims)
+            finally:
+                self._handed_over.task_done()
+
+    async def drained(self) -> None:
+        """Returns when all that was handed over has been worked."""
+        await self._handed_over.join()
+
+    async def _recover(self) -> None:
+        try:
+            await self.work_off()
+        except TemporaryError as error:
+            log.warning("cannot look for work", error_type=type(error).__name__, reason=str(error))
+
+    async def work_off(self) -> int:
+        """Work everything that waits and is due. Returns the number of messages."""
+        worked = 0
+        while True:
+            await self._hold_exhausted()
+            now, lease = self._timing.clock(), self._lease()
+            claims = await self._storage.transact(lambda tx: tx.claim_messages(BATCH_MESSAGES, now, lease))  # noqa: B023
+            if not claims:
+                return worked
+            await self.work(claims)
+            worked += len(claims)
+
+    async def work(self, claims: Sequence[Claim]) -> None:
+        """Understand and conclude a batch. One bad message never fails its batch: then each goes alone."""
+        known = [c for c in claims if c.mailbox in self._mailboxes]
+        understood = [u for claim in known if (u := await self._understand(claim)) is not None]
+        if not understood:
+            return
+        try:
+            await self._conclude(understood)
+        except Exception as error:  # the worker's loop top: count, log, reschedule
+            log.warning("batch failed", count=len(understood), error_type=type(error).__name__)
+            for one in understood:
+                await self._conclude_alone(one)
+        self._marks_waiting.ring()
+        self._mails_waiting.ring()
+
+    async def _understand(self, claim: Claim) -> Understood | None:
+        try:
+            data = claim.data
+            if data is None:
+                data = await self._storage.transact(lambda tx: tx.raw(claim.id))
+            mailbox = self._mailboxes[claim.mailbox]
+            return await asyncio.to_thread(understand, claim, data, mailbox, self._sorter)
+        except (Exception, RecursionError) as error:
+            await self._failed(claim, error)
+            return None
+
+    async def _conclude_alone(self, one: Understood) -> None:
+        try:
+            await self._conclude([one])
+        except Exception as error:  # the worker's loop top: count, log, reschedule
+            await self._failed(one.claim, error)
+
+    async def _conclude(self, batch: list[Understood]) -> None:
+        now = self._timing.clock()
+        concluded: Concluded = await self._storage.transact(
+            lambda tx: conclude(tx, batch, self._mailboxes, self._correspondence, now)
+        )
+        if concluded.lost:
+            log.warning("lease lost", count=concluded.lost)
+        for message, disposition, case in concluded.dispositions:
+            log.info("message worked", inbound_id=int(message), disposition=disposition.value, case=case)
+
+    async def _failed(self, claim: Claim, error: BaseException) -> None:
+        log.error("message failed", inbound_id=int(claim.id), attempt=claim.attempt, error_type=type(error).__name__)
+        due = self._timing.clock() + backoff(claim.attempt, FIRST_RETRY, LONGEST_RETRY, self._timing.jitter())
+        try:
+            await self._storage.transact(lambda tx: tx.return_message(claim, due))
+        except TemporaryError as unavailable:
+            # The lease lapses by itself; nothing is lost by waiting for it.
+            log.warning("cannot reschedule", inbound_id=int(claim.id), reason=str(unavailable))
+
+    async def _hold_exhausted(self) -> None:
+        now = self._timing.clock()
+        held = await self._storage.transact(lambda tx: hold_exhausted(tx, self._mailboxes, self._correspondence, now))
+        for claim in held:
+            log.error("message held", inbound_id=int(claim.id), attempt=claim.attempt)
+        if held:
+            self._marks_waiting.ring()
+            self._mails_waiting.ring()
+
+    def _lease(self) -> Lease:
+        return Lease(self._storage.identity, self._timing.clock() + self._timing.lease)
+
+
+def hold_exhausted(tx: Transaction, mailboxes: Mailboxes, correspondence: Correspondence, now: datetime) -> list[Claim]:
+    """Messages that used up their attempts are kept for a person, and the maintainers are told."""
+    claims = [c for c in tx.exhausted_messages(MAX_ATTEMPTS, now) if c.mailbox in mailboxes]
+    tx.finish([Finished(c, True, Disposition.HOLD, Mark.HELD, EXHAUSTED) for c in claims], now)
+    mails = [mail for c in claims for mail in correspondence.held(mailboxes[c.mailbox], c, EXHAUSTED)]
+    tx.add_mails(mails, now, now + correspondence.lifetime)
+    return claims
+
+
+def _digested(batch: Sequence[RawMessage]) -> list[NewMessage]:
+    return [NewMessage(raw, _digest(raw)) for raw in batch]
+
+
+def _digest(raw: RawMessage) -> str:
+    digest = hashlib.sha256(raw.data)
+    if raw.full_size_bytes is not None:
+        # Only the header is here; the size tells two large messages with one header apart.
+        digest.update(f"\0{raw.full_size_bytes}".encode())
+    return digest.hexdigest()

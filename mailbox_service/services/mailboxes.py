@@ -1,0 +1,104 @@
+"""What the services know of a watched mailbox: its identity, its people and its policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+
+from mailbox_service.core.budget import AnswerLimits
+from mailbox_service.core.display import harmless
+from mailbox_service.core.schedule import add_working_days
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    label: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Maintainer:
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notices:
+    """How maintainers are told."""
+
+    attachment_limit_bytes: int = 5_000_000
+    collect_above_per_hour: int = 20
+    collect_every: timedelta = timedelta(minutes=15)
+    digest_at: time = time(7, 0)  # UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """One watched address."""
+
+    name: str
+    address: str
+    project_name: str
+    team_address: str
+    maintainers: tuple[Maintainer, ...]
+    aliases: tuple[str, ...] = ()
+    contacts: tuple[Contact, ...] = ()
+    policy_url: str | None = None
+    reference: str = "SEC-{year}-{number:04d}"
+    first_response_working_days: int = 2
+    authserv_id: str | None = None
+    answer_backlog: bool = False
+    ack_unauthenticated: bool = True
+    shadow: bool = False
+    limits: AnswerLimits = field(default_factory=AnswerLimits)
+    notices: Notices = field(default_factory=Notices)
+    envelope_from: str | None = None
+
+    @property
+    def domain(self) -> str:
+        return self.address.rpartition("@")[2]
+
+    @property
+    def own_addresses(self) -> frozenset[str]:
+        """Lower-cased addresses that are ours."""
+        return frozenset(a.lower() for a in (self.address, *self.aliases))
+
+    def is_maintainer(self, address: str) -> bool:
+        return any(m.address.lower() == address.lower() for m in self.maintainers)
+
+    def identity(self) -> dict[str, object]:
+        """What every mail template may say of the mailbox."""
+        return {
+            "project_name": self.project_name,
+            "mailbox_address": self.address,
+            "team_address": self.team_address,
+            "policy_url": self.policy_url,
+            "contacts": [{"label": c.label, "value": c.value} for c in self.contacts],
+        }
+
+    def answer_by(self, now: datetime) -> str:
+        """The promised date of the first human answer, as mails write it."""
+        return written_date(add_working_days(now, self.first_response_working_days))
+
+
+Mailboxes = Mapping[str, Mailbox]
+
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = (
+    "January February March April May June July August September October November December".split()  # noqa: SIM905
+)
+
+
+def written_date(moment: datetime) -> str:
+    """`Wednesday, 25 November 2026 (UTC)`; the process's locale must not change what reporters read."""
+    return f"{_DAYS[moment.weekday()]}, {moment.day} {_MONTHS[moment.month - 1]} {moment.year} (UTC)"
+
+
+def written_moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def clean(text: str, limit_chars: int = 300) -> str:
+    """One harmless line of text from mail."""
+    return harmless(text)[:limit_chars].strip()

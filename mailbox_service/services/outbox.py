@@ -1,0 +1,322 @@
+"""A mail's way out: claimed (T4), composed and frozen (T5), sent, settled (T6).
+
+One row is one recipient. Its bytes and Message-ID never change after T5, so that whatever happens on the wire a
+further attempt is the same mail. T6 follows each reply at once: replies that arrive together share one commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from mailbox_service.core import tokens
+from mailbox_service.core.budget import Key, hour_of
+from mailbox_service.core.case import Event
+from mailbox_service.core.composition import Outgoing, compose
+from mailbox_service.core.schedule import backoff
+from mailbox_service.errors import MailboxServiceError, TemporaryError
+from mailbox_service.services.correspondence import Correspondence
+from mailbox_service.services.intake import Timing
+from mailbox_service.services.mailboxes import Mailbox, Mailboxes
+from mailbox_service.services.ports import (
+    Delivery,
+    DeliveryOutcome,
+    Envelope,
+    JournalEntry,
+    Lease,
+    OutboundClaim,
+    OutboundId,
+    Renderer,
+    Settled,
+    Settlement,
+    Storage,
+    Transaction,
+    Transport,
+)
+from mailbox_service.services.signals import Bell
+
+log = structlog.get_logger()
+
+BATCH_MAILS = 50
+# While one lane waits for a server's replies the other composes.
+LANES = 2
+IDLE_SECONDS = 2.0
+# No send may last longer than its lease: a second daemon would send the same mail.
+LEASE = timedelta(minutes=10)
+SEND_SECONDS = 240.0
+LEASE_MARGIN = timedelta(seconds=SEND_SECONDS + 30)
+MAX_UNKNOWN_OUTCOMES = 3
+SETTLE_TRIES = 5
+AUTO_REPLIED = frozenset({"acknowledgement", "acknowledgement_collected", "redirect"})
+
+
+@dataclass(frozen=True, slots=True)
+class SendingPolicy:
+    max_per_hour: int = 2000
+    first_retry: timedelta = timedelta(minutes=1)
+    longest_retry: timedelta = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    claim: OutboundClaim
+    delivery: Delivery
+
+
+class Outbox:
+    """Delivers what the services put into the outbox."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        mailboxes: Mailboxes,
+        renderer: Renderer,
+        transports: Mapping[str, Transport],
+        correspondence: Correspondence,
+        timing: Timing,
+        policy: SendingPolicy,
+        *,
+        mails_waiting: Bell,
+    ) -> None:
+        self._storage, self._mailboxes, self._renderer = storage, mailboxes, renderer
+        self._transports, self._correspondence = transports, correspondence
+        self._timing, self._policy = timing, policy
+        self._waiting = mails_waiting
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Deliver for ever, until `stop`."""
+        async with asyncio.TaskGroup() as lanes:
+            for number in range(LANES):
+                lanes.create_task(self._lane(), name=f"outbox-{number}")
+
+    def stop(self) -> None:
+        """Claim nothing more; what is under way is finished."""
+        self._stopping = True
+        self._waiting.ring()
+
+    async def _lane(self) -> None:
+        while not self._stopping:
+            try:
+                delivered = await self.deliver_waiting()
+            except TemporaryError as error:
+                log.warning("outbox unavailable", error_type=type(error).__name__, reason=str(error))
+                delivered = 0
+            if not delivered and not self._stopping:
+                await self._waiting.wait(IDLE_SECONDS)
+
+    async def deliver_waiting(self) -> int:
+        """One batch: T4 to T6. Returns the number of mails attempted."""
+        now = self._timing.clock()
+        lease = Lease(self._storage.identity, now + LEASE)
+        names = sorted(set(self._mailboxes) & set(self._transports))
+        claims, attachments = await self._storage.transact(
+            lambda tx: claim(tx, now, lease, names, self._policy.max_per_hour)
+        )
+        if not claims:
+            return 0
+        ready = await self._freeze(claims, attachments)
+        await self._send_all(ready, lease.until)
+        return len(claims)
+
+    # --- T5 -----------------------------------------------------------------------------------------------
+
+    async def _freeze(
+        self, claims: Sequence[OutboundClaim], attachments: Mapping[OutboundId, bytes]
+    ) -> list[tuple[OutboundClaim, bytes]]:
+        ready = [(c, c.frozen) for c in claims if c.frozen is not None]
+        fresh = [c for c in claims if c.frozen is None]
+        if not fresh:
+            return ready
+        composed, broken = await asyncio.to_thread(self._compose_all, fresh, attachments)
+        if broken:
+            await self._settle([_Result(c, Delivery(DeliveryOutcome.TEMPORARY, reason)) for c, reason in broken])
+        now = self._timing.clock()
+        ours = await self._storage.transact(lambda tx: tx.freeze(composed, now))
+        return ready + [(c, data) for c, data in composed if c.id in ours]
+
+    def _compose_all(
+        self, claims: Sequence[OutboundClaim], attachments: Mapping[OutboundId, bytes]
+    ) -> tuple[list[tuple[OutboundClaim, bytes]], list[tuple[OutboundClaim, str]]]:
+        composed, broken = [], []
+        for one in claims:
+            try:
+                composed.append((one, self.compose(one, attachments.get(one.id))))
+            except (MailboxServiceError, ValueError) as error:
+                log.error("mail cannot be composed", outbound_id=int(one.id), error_type=type(error).__name__)
+                broken.append((one, f"could not be composed: {type(error).__name__}"))
+        return composed, broken
+
+    def compose(self, row: OutboundClaim, attachment: bytes | None) -> bytes:
+        """The bytes of one row, the same at every call. Raises: TemplateError, ValueError."""
+        mailbox = self._mailboxes[row.mailbox]
+        rendered = self._renderer.render(row.template, row.context)
+        return compose(
+            Outgoing(
+                from_address=mailbox.address,
+                from_name=f"{mailbox.project_name} security",
+                to_address=row.recipient,
+                reply_to=None,
+                subject=rendered.subject,
+                body=rendered.body,
+                message_id=row.message_id,
+                date=row.created_at,
+                in_reply_to=row.in_reply_to,
+                references=row.references,
+                auto_submitted="auto-replied" if row.kind in AUTO_REPLIED else "auto-generated",
+                loop_marker=tokens.loop_marker(self._correspondence.key, mailbox.address),
+                attachment=attachment,
+                attachment_name=f"message-{row.about_message}.eml",
+            )
+        )
+
+    # --- sending ------------------------------------------------------------------------------------------
+
+    async def _send_all(self, ready: Sequence[tuple[OutboundClaim, bytes]], lease_until: datetime) -> None:
+        if not ready:
+            return
+        results: asyncio.Queue[_Result | None] = asyncio.Queue()
+        settler = asyncio.create_task(self._settle_as_they_come(results), name="settle")
+        try:
+            async with asyncio.TaskGroup() as group:
+                for one, data in ready:
+                    group.create_task(self._send(one, data, lease_until, results), name=f"send-{one.id}")
+        finally:
+            # A reply that arrived must be recorded even when we are told to stop.
+            results.put_nowait(None)
+            await asyncio.shield(settler)
+
+    async def _send(
+        self, one: OutboundClaim, data: bytes, lease_until: datetime, results: asyncio.Queue[_Result | None]
+    ) -> None:
+        mailbox = self._mailboxes[one.mailbox]
+        envelope = Envelope(mailbox.envelope_from or mailbox.address, one.recipient)
+        delivery = Delivery(DeliveryOutcome.TEMPORARY, "not attempted: the lease was about to end")
+        try:
+            if self._timing.clock() + LEASE_MARGIN < lease_until and not self._stopping:
+                async with asyncio.timeout(SEND_SECONDS):
+                    delivery = await self._transports[one.mailbox].send(envelope, data)
+        except TimeoutError:
+            delivery = Delivery(DeliveryOutcome.UNKNOWN, "no answer in time")
+        except Exception as error:  # a transport never raises; should it, the outcome is unknown
+            log.error("transport failed", outbound_id=int(one.id), error_type=type(error).__name__)
+            delivery = Delivery(DeliveryOutcome.UNKNOWN, type(error).__name__)
+        except asyncio.CancelledError:
+            results.put_nowait(_Result(one, Delivery(DeliveryOutcome.UNKNOWN, "stopped while sending")))
+            raise
+        results.put_nowait(_Result(one, delivery))
+
+    async def _settle_as_they_come(self, results: asyncio.Queue[_Result | None]) -> None:
+        ended = False
+        while not ended:
+            waiting = [await results.get()]
+            while not results.empty():
+                waiting.append(results.get_nowait())
+            ended = None in waiting
+            if batch := [result for result in waiting if result is not None]:
+                await self._settle(batch)
+
+    # --- T6 -----------------------------------------------------------------------------------------------
+
+    async def _settle(self, batch: Sequence[_Result]) -> None:
+        now = self._timing.clock()
+        rows = [self._settled(result, now) for result in batch]
+        for attempt in range(1, SETTLE_TRIES + 1):
+            try:
+                ours = await self._storage.transact(
+                    lambda tx: settle(tx, rows, batch, self._mailboxes, self._correspondence, now)
+                )
+                break
+            except TemporaryError as error:
+                # The mail is out and the database away: insist, because forgetting means sending it twice.
+                log.error("cannot record deliveries", count=len(rows), attempt=attempt, reason=str(error))
+                await asyncio.sleep(min(2.0**attempt, 30.0))
+        else:
+            return
+        for row, result in zip(rows, batch, strict=True):
+            event = log.info if row.settlement is Settlement.SENT else log.warning
+            event(
+                "mail attempted",
+                outbound_id=int(row.claim.id),
+                kind=row.claim.kind,
+                state=row.settlement.value,
+                outcome=result.delivery.outcome.value,
+                attempt=row.claim.attempt,
+                case=row.claim.case_ref or "",
+                count=len(ours),
+            )
+
+    def _settled(self, result: _Result, now: datetime) -> Settled:
+        one, delivery = result.claim, result.delivery
+        unknown = delivery.outcome is DeliveryOutcome.UNKNOWN
+        if delivery.outcome is DeliveryOutcome.SENT:
+            return Settled(one, Settlement.SENT, delivery.reply, now)
+        if delivery.outcome in (DeliveryOutcome.PERMANENT, DeliveryOutcome.TOO_LARGE):
+            return Settled(one, Settlement.FAILED, delivery.reply, now)
+        due = now + backoff(one.attempt, self._policy.first_retry, self._policy.longest_retry, self._timing.jitter())
+        if unknown and one.unknown_outcomes + 1 >= MAX_UNKNOWN_OUTCOMES:
+            return Settled(one, Settlement.FAILED, f"outcome unknown three times; {delivery.reply}", now, unknown)
+        if due >= one.expires_at:
+            return Settled(one, Settlement.FAILED, f"given up; {delivery.reply}", now, unknown)
+        return Settled(one, Settlement.RETRY, delivery.reply, due, unknown)
+
+
+def claim(
+    tx: Transaction, now: datetime, lease: Lease, mailboxes: Sequence[str], max_per_hour: int
+) -> tuple[list[OutboundClaim], dict[OutboundId, bytes]]:
+    """T4: the rows to attempt now, within the hour's cap, and the inbound messages that travel along."""
+    if tx.outbox_paused():
+        return [], {}
+    key: Key = ("outbox/sent", hour_of(now))
+    room = max_per_hour - tx.budgets([key]).get(key, 0)
+    if room <= 0:
+        return [], {}
+    claims = tx.claim_outbound(min(BATCH_MAILS, room), now, lease, mailboxes)
+    if claims:
+        tx.spend({key: len(claims)})
+    attachments: dict[OutboundId, bytes] = {}
+    for one in claims:
+        if one.frozen is None and one.attached_message is not None:
+            attachments[one.id] = tx.raw(one.attached_message)
+    return claims, attachments
+
+
+def settle(
+    tx: Transaction,
+    rows: Sequence[Settled],
+    batch: Sequence[_Result],
+    mailboxes: Mailboxes,
+    correspondence: Correspondence,
+    now: datetime,
+) -> set[OutboundId]:
+    """T6: what became of each row; a failure is an event of its case and the maintainers hear of it."""
+    ours = tx.settle(rows, now)
+    journal, mails = [], []
+    for row, result in zip(rows, batch, strict=True):
+        if row.claim.id not in ours:
+            continue
+        mailbox: Mailbox = mailboxes[row.claim.mailbox]
+        if row.unknown:
+            journal += _event(row, Event.DELIVERY_UNKNOWN)
+        if row.settlement is not Settlement.FAILED:
+            continue
+        journal += _event(row, Event.DELIVERY_FAILED)
+        if result.delivery.outcome is DeliveryOutcome.TOO_LARGE and row.claim.attached_message is not None:
+            mails.append(correspondence.without_attachment(mailbox, row.claim))
+        elif row.claim.kind not in ("notice_failure", "alarm"):
+            # A failing failure notice would breed more of its kind.
+            mails += correspondence.failure(mailbox, row.claim, row.reply)
+    tx.add_journal(journal, now)
+    tx.add_mails(mails, now, now + correspondence.lifetime)
+    return ours
+
+
+def _event(row: Settled, event: Event) -> list[JournalEntry]:
+    if row.claim.case_id is None:
+        return []
+    data: dict[str, object] = {"mail": int(row.claim.id), "kind": row.claim.kind, "reply": row.reply}
+    return [JournalEntry(row.claim.case_id, event, "outbox", data)]

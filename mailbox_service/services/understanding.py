@@ -1,0 +1,77 @@
+"""From stored bytes to everything that routing wants to know. Pure work, run outside any transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mailbox_service.core.automatic import Automatic, AutomaticMail, recognise
+from mailbox_service.core.evidence import Authentication, authenticate
+from mailbox_service.core.message import Encryption, ParsedMessage, parse
+from mailbox_service.core.routing import Subject
+from mailbox_service.services.mailboxes import Mailbox
+from mailbox_service.services.ports import Claim
+from mailbox_service.sorting import Sorter, Verdict
+from mailbox_service.sorting.sortable import sortable, spam_marked
+
+# Of a long References header the newest matter; the rest is somebody's old thread.
+REFERENCES_LOOKED_UP = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """One claimed message, understood."""
+
+    claim: Claim
+    message: ParsedMessage
+    automatic: AutomaticMail
+    authentication: Authentication
+    verdict: Verdict
+    subject: Subject
+    names: tuple[str, ...]  # Message-IDs it refers to, the nearest first
+
+    @property
+    def sender_key(self) -> str:
+        return self.message.from_.key if self.message.from_ is not None else ""
+
+
+def understand(claim: Claim, data: bytes, mailbox: Mailbox, sorter: Sorter) -> Understood:
+    """Parse, gather evidence and sort. Total for any bytes."""
+    message = parse(data)
+    automatic = recognise(message, claim.envelope_from)
+    authentication = authenticate(message, mailbox.authserv_id)
+    mail = sortable(message, automatic)
+    verdict = sorter.sort(mail)
+    own = mailbox.own_addresses
+    subject = Subject(
+        sender=message.from_,
+        outcome=verdict.outcome,
+        automatic=automatic,
+        authentication=authentication,
+        encrypted=message.encryption is not Encryption.NONE,
+        spam_marked=spam_marked(message),
+        defective=message.truncated and message.from_ is None,
+        junk=claim.junk,
+        quiet=claim.quiet,
+        addressed_to_us=_addressed_to(message, own, claim.envelope_to),
+        from_ourselves=message.from_ is not None and message.from_.key in own,
+    )
+    return Understood(claim, message, automatic, authentication, verdict, subject, _names(message, automatic))
+
+
+def _addressed_to(message: ParsedMessage, own: frozenset[str], envelope_to: str | None) -> bool:
+    if envelope_to is not None and envelope_to.lower() not in own:
+        return False
+    # An address with a detail ("security+abc@") is ours too (RFC 5233).
+    return any(a.key in own or _without_detail(a.key) in own for a in (*message.to, *message.cc))
+
+
+def _without_detail(address: str) -> str:
+    local, _, domain = address.rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}"
+
+
+def _names(message: ParsedMessage, automatic: AutomaticMail) -> tuple[str, ...]:
+    nearest_first = [*message.in_reply_to, *reversed(message.references)]
+    if automatic.kind in (Automatic.BOUNCE, Automatic.RECEIPT):
+        nearest_first = [*message.returned_message_ids, *nearest_first]
+    return tuple(dict.fromkeys(nearest_first))[:REFERENCES_LOOKED_UP]

@@ -1,0 +1,514 @@
+"""The first sorter: a hand-weighted, explainable score over words, ideas and signals. No training, no dependencies."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from math import exp
+from operator import concat
+from typing import Final, NamedTuple
+
+from mailbox_service.sorting import Outcome, Reason, Sortable, Verdict
+from mailbox_service.sorting.lexicon import (
+    IDEAS,
+    IDEAS_UNSPACED,
+    KNOWN_LANGUAGES,
+    OTHER_LANGUAGES,
+    RULES_IN_USE,
+)
+from mailbox_service.sorting.terms import (
+    NOT_UNSPACED,
+    OTHER_TERMS,
+    SECURITY_TERMS,
+    SIGNALS,
+    SPAM_TERMS,
+    SPAM_UNSPACED,
+)
+
+# --- limits and thresholds ------------------------------------------------------------------------------------------
+
+# Of each text the head and the tail are looked at: a report sits at the top or in a postscript. The sum over all texts
+# bounds the work for a mail (threat model, row 51); 200,000 characters take well below a tenth of a second.
+TEXT_LIMIT_CHARS: Final = 100_000
+MAIL_LIMIT_CHARS: Final = 200_000
+SUBJECT_LIMIT_CHARS: Final = 1_000
+REASON_LIMIT: Final = 12
+
+# A sentence without an end is cut here, and a paragraph is weighed in pieces of at most so many words: support talk
+# in the same long paragraph must not outweigh the one sentence that is a report.
+SENTENCE_WORDS: Final = 28
+PIECE_WORDS: Final = 60
+# More pieces than a long mail has (100 KB of prose are some 400); thousands of one-word paragraphs cost time for nothing.
+PIECE_LIMIT: Final = 800
+
+# Log-odds before any evidence. Mail to a security address is a report far more often than other mail is; still most of
+# what says nothing of the kind is support and sales.
+SECURITY_BASE: Final = -2.7
+SPAM_BASE: Final = -4.8
+# Each further piece of evidence counts this much of the one before: many weak words are not a proof.
+SECURITY_DECAY: Final = 0.65
+PIECE_DECAY: Final = 0.6
+SPAM_DECAY: Final = 0.9
+# What speaks against a report never takes away more than this from its own paragraph.
+AGAINST_LIMIT: Final = 1.6
+# Extortion and phishing speak of attacks too: a strong word of spam counts so much against a report beside it.
+SPAM_AGAINST_FROM: Final = 4.0
+SPAM_AGAINST: Final = 0.8
+QUOTED_DISCOUNT: Final = 0.8
+
+# Missing a report is far worse than an extra case: already one chance in ten of a report is "unsure".
+SECURITY_FROM: Final = 0.6
+UNSURE_FROM: Final = 0.1
+SPAM_FROM: Final = 0.85
+SPAM_SECURITY_BELOW: Final = 0.35
+# The probability given to what nobody could read: another language, an attachment, nothing at all.
+UNREAD_LOG_ODDS: Final = -1.2
+
+SECURITY: Final = "security"
+NOT_SECURITY: Final = "not_security"
+SPAM: Final = "spam"
+
+
+# --- the tables, compiled -------------------------------------------------------------------------------------------
+
+
+class Hit(NamedTuple):
+    """A term of the tables: our label, what it speaks for, and its log-odds."""
+
+    label: str
+    towards: str
+    weight: float
+
+
+class Phrase(NamedTuple):
+    """Words that must follow the first one; a word with `stem` set matches every word that begins with it."""
+
+    rest: tuple[tuple[str, bool], ...]
+    ideas: int
+    hit: Hit | None
+
+
+@dataclass(slots=True)
+class Entry:
+    """All that the tables know of one word."""
+
+    ideas: int = 0
+    hits: tuple[Hit, ...] = ()
+    phrases: dict[str, tuple[Phrase, ...]] = field(default_factory=dict)  # by the first letters of the second word
+    known: int = 0  # 1 when it is a common word of a known language
+    other: int = 0  # 1 when it is a common word of other languages only
+
+
+# Characters that are not seen but split words: soft hyphen, zero-width, bidirectional controls, variation selectors.
+_UNSEEN: Final = re.compile(r"[\u00ad\u034f\u061c\u180e\ufeff\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f]+")
+_WORD: Final = re.compile(r"\w+")
+_UNSPACED: Final = re.compile(r"[\u0590-\u1cff\u2e80-\ud7ff\uf900-\ufaff\ufb50-\ufdff\ufe70-\ufefe]")
+_OTHER_SCRIPT: Final = re.compile(r"[\u0370-\u03ff\u0530-\u05ff\u0700-\u10ff\u1200-\u1cffپچژگ]")
+_KNOWN_SCRIPT: Final = re.compile(r"[\u0620-\u06ff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
+# A stem is found by its first letters; every stem of the tables is at least this long.
+_STEM_KEY: Final = 3
+# Forms of the tables' stems remembered between mails: more than the languages have, and about 2 MB at most.
+_MET_LIMIT: Final = 10_000
+
+
+def normalise(text: str) -> str:
+    """`text` as it is compared: compatibility forms unified, invisible characters gone, case folded (Unicode NFKC)."""
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).casefold()
+
+
+def _entries(table: str) -> Iterator[tuple[float, str]]:
+    for line in table.strip().splitlines():
+        weight, _, entries = line.partition(":")
+        for entry in entries.split("|"):
+            yield float(weight), entry.strip()
+
+
+class Lexicon:
+    """The tables in the form the sorter walks: dictionaries from a word, or from the first letters of a stem."""
+
+    def __init__(self) -> None:
+        self.words: dict[str, Entry] = {}
+        self._met: dict[str, Entry] = {}  # forms of our own stems met so far, so that each is put together once
+        self.stems: dict[str, list[tuple[str, Entry]]] = {}
+        self.unspaced: dict[str, list[tuple[str, int, Hit | None]]] = {}
+        self.idea_bits = {idea: 1 << n for n, idea in enumerate(IDEAS)}
+        for idea, table in IDEAS.items():
+            for entry in table.split():
+                self._add(entry.replace("_", " "), self.idea_bits[idea], None)
+        for idea, table in IDEAS_UNSPACED.items():
+            for literal in table.split("|"):
+                self._add_unspaced(literal.strip(), self.idea_bits[idea], None)
+        for towards, table in ((SECURITY, SECURITY_TERMS), (NOT_SECURITY, OTHER_TERMS), (SPAM, SPAM_TERMS)):
+            for weight, entry in _entries(table):
+                kind = "phrase" if " " in entry else "word"
+                self._add(entry, 0, Hit(f'{kind} "{entry.rstrip("*")}"', towards, weight))
+        for towards, table in ((NOT_SECURITY, NOT_UNSPACED), (SPAM, SPAM_UNSPACED)):
+            for weight, entry in _entries(table):
+                self._add_unspaced(entry, 0, Hit(f'word "{entry}"', towards, weight))
+        known = {normalise(word) for table in KNOWN_LANGUAGES.values() for word in table.split()}
+        for word in known:
+            self._word(word).known = 1
+        for word in {normalise(word) for word in OTHER_LANGUAGES.split()} - known:
+            self._word(word).other = 1
+        self.rules = tuple(
+            (self._mask(wanted), self._mask(unwanted), Hit(f'says "{label}"', SECURITY, weight))
+            for wanted, unwanted, weight, label in RULES_IN_USE
+        )
+
+    def _mask(self, ideas: str) -> int:
+        return sum(self.idea_bits[idea] for idea in ideas.split())
+
+    def _word(self, word: str) -> Entry:
+        return self.words.setdefault(word, Entry())
+
+    def _add(self, entry: str, ideas: int, hit: Hit | None) -> None:
+        words = [(w.rstrip("*"), w.endswith("*")) for w in normalise(entry).replace("-", " ").split()]
+        words = [(part, stem) for w, stem in words for part in _WORD.findall(w)]
+        (first, stem), rest = words[0], tuple(words[1:])
+        target = self._stem(first) if stem else self._word(first)
+        if rest:
+            key = rest[0][0][:_STEM_KEY]
+            target.phrases[key] = (*target.phrases.get(key, ()), Phrase(rest, ideas, hit))
+        else:
+            target.ideas |= ideas
+            target.hits += (hit,) if hit else ()
+
+    def _stem(self, stem: str) -> Entry:
+        if len(stem) < _STEM_KEY:
+            raise ValueError(f"stem {stem!r} is too short")
+        known = self.stems.setdefault(stem[:_STEM_KEY], [])
+        for other, entry in known:
+            if other == stem:
+                return entry
+        known.append((stem, Entry()))
+        return known[-1][1]
+
+    def _add_unspaced(self, literal: str, ideas: int, hit: Hit | None) -> None:
+        literal = normalise(literal)
+        self.unspaced.setdefault(literal[:2], []).append((literal, ideas, hit))
+
+    def look_up(self, word: str) -> Entry | None:
+        """What is known of `word`: as it stands and by every stem it begins with."""
+        found = self._met.get(word) or self.words.get(word)
+        if word[:_STEM_KEY] not in self.stems or word in self._met:
+            return found
+        for stem, entry in self.stems[word[:_STEM_KEY]]:
+            if word.startswith(stem):
+                found = entry if found is None else _joined(found, entry)
+        if found is not None and len(self._met) < _MET_LIMIT:
+            self._met[word] = found
+        return found
+
+
+def _joined(a: Entry, b: Entry) -> Entry:
+    phrases = dict(a.phrases)
+    for key, more in b.phrases.items():
+        phrases[key] = phrases.get(key, ()) + more
+    return Entry(a.ideas | b.ideas, a.hits + b.hits, phrases, a.known or b.known, a.other or b.other)
+
+
+class _Memo(dict[str, "Entry | None"]):
+    """What is known of each word met, looked up when it is first met; lives as long as the reading of one mail."""
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        super().__init__()
+        self._look_up = lexicon.look_up
+
+    def __missing__(self, word: str) -> Entry | None:
+        entry = self[word] = self._look_up(word)
+        return entry
+
+
+# --- reading a text -------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Piece:
+    """A stretch of one paragraph: what was found in it, each thing once."""
+
+    hits: set[Hit] = field(default_factory=set)
+    masks: set[int] = field(default_factory=set)
+    words: int = 0
+    known: int = 0
+    other: int = 0
+    quoted: bool = False
+
+
+def paragraphs(text: str) -> Iterator[tuple[str, bool]]:
+    """The paragraphs of `text`, and whether each is quoted: cut at blank lines and where quoting begins or ends."""
+    lines: list[str] = []
+    quoted = False
+    for line in text.split("\n"):
+        bare = line.lstrip("> \t\r")
+        now_quoted = line.lstrip()[:1] == ">"
+        if lines and (not bare or now_quoted != quoted):
+            yield "\n".join(lines), quoted
+            lines = []
+        if bare:
+            lines.append(bare)
+            quoted = now_quoted
+    if lines:
+        yield "\n".join(lines), quoted
+
+
+_SENTENCE_END: Final = re.compile(r"[.!?;:…]\s|[。！？；।]")
+
+
+class _Reading:
+    """One pass over the texts of one mail: fills pieces. Each word is looked up once however often it stands there."""
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        self._lexicon = lexicon
+        self._memo = _Memo(lexicon)
+        self.pieces: list[Piece] = []
+        self.known_script = 0
+        self.other_script = 0
+
+    def read(self, text: str) -> None:
+        for paragraph, quoted in paragraphs(text):
+            piece = self._piece(quoted)
+            unspaced = not paragraph.isascii() and _UNSPACED.search(paragraph) is not None
+            if not paragraph.isascii():
+                self.known_script += len(_KNOWN_SCRIPT.findall(paragraph))
+                self.other_script += len(_OTHER_SCRIPT.findall(paragraph))
+            for sentence in _SENTENCE_END.split(paragraph):
+                words = _WORD.findall(sentence)
+                for start in range(0, len(words), SENTENCE_WORDS):
+                    if piece.words >= PIECE_WORDS:
+                        piece = self._piece(quoted)
+                    part = words[start : start + SENTENCE_WORDS]
+                    mask = self._words(part, piece)
+                    if unspaced and len(words) <= SENTENCE_WORDS:
+                        mask |= self._unspaced(sentence, piece)
+                    elif unspaced:
+                        mask |= self._unspaced(" ".join(part), piece)
+                    piece.masks.add(mask)
+
+    def _piece(self, quoted: bool) -> Piece:
+        """A new piece; beyond the limit all that follows goes into the last one."""
+        if len(self.pieces) < PIECE_LIMIT:
+            self.pieces.append(Piece(quoted=quoted))
+        return self.pieces[-1]
+
+    def _words(self, words: list[str], piece: Piece) -> int:
+        mask = known = other = 0
+        last = len(words) - 1
+        for position, entry in enumerate(map(self._memo.__getitem__, words)):
+            if entry is None:
+                continue
+            mask |= entry.ideas
+            known += entry.known
+            other += entry.other
+            if entry.hits:
+                piece.hits.update(entry.hits)
+            if entry.phrases and position < last:
+                for phrase in entry.phrases.get(words[position + 1][:_STEM_KEY], ()):
+                    if _follows(words, position, phrase.rest):
+                        mask |= phrase.ideas
+                        if phrase.hit:
+                            piece.hits.add(phrase.hit)
+        piece.words += len(words)
+        piece.known += known
+        piece.other += other
+        return mask
+
+    def _unspaced(self, sentence: str, piece: Piece) -> int:
+        """The ideas in a sentence whose words run together. Only literals whose first two letters occur are tried."""
+        table = self._lexicon.unspaced
+        mask = 0
+        for start in table.keys() & set(map(concat, sentence, sentence[1:])):
+            for literal, ideas, hit in table[start]:
+                if literal in sentence:
+                    mask |= ideas
+                    if hit:
+                        piece.hits.add(hit)
+        return mask
+
+
+def _follows(words: list[str], position: int, rest: tuple[tuple[str, bool], ...]) -> bool:
+    if position + len(rest) >= len(words):
+        return False
+    for offset, (expected, stem) in enumerate(rest, position + 1):
+        word = words[offset]
+        if word != expected and not (stem and word.startswith(expected)):
+            return False
+    return True
+
+
+def _looked_at(mail: Sortable) -> Iterator[str]:
+    """The texts of the mail, normalised and bounded: of a long one its head and its tail."""
+    left = MAIL_LIMIT_CHARS
+    for text in mail.texts:
+        limit = min(TEXT_LIMIT_CHARS, left)
+        if limit <= 0:
+            return
+        if len(text) > limit:
+            text = text[: limit // 2] + "\n\n" + text[-(limit - limit // 2) :]
+        left -= len(text)
+        yield normalise(text)
+
+
+def _decayed(weights: Iterable[float], decay: float) -> float:
+    """The weights summed, heaviest first, each at `decay` times the share of the one before."""
+    total, share = 0.0, 1.0
+    for weight in sorted(weights, reverse=True):
+        total += weight * share
+        share *= decay
+    return total
+
+
+def _probability(log_odds: float) -> float:
+    return 1.0 / (1.0 + exp(-log_odds))
+
+
+# --- the sorter -----------------------------------------------------------------------------------------------------
+
+_SIGNALS: Final = tuple((literal, Hit(f"signal: {label}", SECURITY, w)) for literal, w, label in SIGNALS)
+
+
+class LexicalSorter:
+    """A `Sorter` from word lists: total, deterministic, linear in the size of the mail; safe to share between threads.
+
+    Reasons name entries of our own tables only, never words of the mail, so they may be shown and logged anywhere.
+    """
+
+    def __init__(self) -> None:
+        self._lexicon = _lexicon()
+
+    def sort(self, mail: Sortable) -> Verdict:
+        """What the mail is. See docs/sorting.md for the rules and for what they reach."""
+        if mail.encrypted:
+            reason = Reason("encrypted", SECURITY, 8.0)
+            return Verdict(Outcome.SECURITY, _probability(SECURITY_BASE + 8.0), _probability(SPAM_BASE), (reason,))
+        reading = _Reading(self._lexicon)
+        reading.read(normalise(mail.subject[:SUBJECT_LIMIT_CHARS]))
+        pools: list[set[Hit]] = []
+        for text in _looked_at(mail):
+            reading.read(text)
+            pools.append({hit for literal, hit in _SIGNALS if literal in text})
+        pools.append(self._filenames(mail))
+        evidence = _Evidence(self._lexicon, reading.pieces, pools)
+        security = _probability(SECURITY_BASE + evidence.security)
+        marks = 1.5 * mail.spam_marked + 0.3 * mail.automatic
+        spam = _probability(SPAM_BASE + evidence.spam + marks)
+        unread = None
+        if security < UNSURE_FROM:
+            unread = _unread(mail, reading)
+        if unread:
+            security = max(security, _probability(UNREAD_LOG_ODDS))
+        outcome = _outcome(security, spam, unread)
+        return Verdict(outcome, security, spam, evidence.reasons(mail, unread))
+
+    def _filenames(self, mail: Sortable) -> set[Hit]:
+        """File names such as `xss-poc.html` speak like words do."""
+        hits: set[Hit] = set()
+        for name in mail.filenames[:50]:
+            for word in _WORD.findall(normalise(name[:200]).replace("_", " ")):
+                entry = self._lexicon.look_up(word)
+                if entry is not None:
+                    hits.update(hit for hit in entry.hits if hit.towards == SECURITY)
+        return hits
+
+
+def _outcome(security: float, spam: float, unread: str | None) -> Outcome:
+    if security >= SECURITY_FROM:
+        return Outcome.SECURITY
+    if spam >= SPAM_FROM and security < SPAM_SECURITY_BELOW:
+        return Outcome.SPAM
+    if security >= UNSURE_FROM or unread:
+        return Outcome.UNSURE
+    return Outcome.NOT_SECURITY
+
+
+class _Evidence:
+    """What was found, weighed. A thing counts once in a mail, and never less because more paragraphs follow."""
+
+    def __init__(self, lexicon: Lexicon, pieces: list[Piece], pools: list[set[Hit]]) -> None:
+        self._found: dict[Hit, float] = {}
+        nets: list[float] = []
+        spam: set[Hit] = set()
+        for piece in pieces:
+            hits = piece.hits | _ideas_met(lexicon, piece.masks)
+            spam.update(hit for hit in hits if hit.towards == SPAM)
+            net = self._piece(hits, piece.quoted)
+            if net > 0:
+                nets.append(net)
+        for pool in pools:
+            fresh = {hit for hit in pool if hit not in self._found}
+            if fresh:
+                nets.append(_decayed((hit.weight for hit in fresh), SECURITY_DECAY))
+                self._found.update((hit, hit.weight) for hit in fresh)
+        self.security = _decayed(nets, PIECE_DECAY)
+        self.spam = _decayed((hit.weight for hit in spam), SPAM_DECAY)
+        self._found.update((hit, hit.weight) for hit in spam)
+
+    def _piece(self, hits: set[Hit], quoted: bool) -> float:
+        fresh = [hit for hit in hits if hit.towards == SECURITY and hit not in self._found]
+        against = [hit for hit in hits if hit.towards == NOT_SECURITY]
+        contrary = [hit.weight for hit in against]
+        contrary += [SPAM_AGAINST for hit in hits if hit.towards == SPAM and hit.weight >= SPAM_AGAINST_FROM]
+        weight = min(AGAINST_LIMIT, _decayed(contrary, SECURITY_DECAY))
+        net = _decayed((hit.weight for hit in fresh), SECURITY_DECAY) - weight - QUOTED_DISCOUNT * quoted
+        if net > 0:
+            self._found.update((hit, hit.weight) for hit in fresh)
+        self._found.update((hit, hit.weight) for hit in against)
+        return net
+
+    def reasons(self, mail: Sortable, unread: str | None) -> tuple[Reason, ...]:
+        """The heaviest, both ways; equal weights in the order of their labels."""
+        found = [Reason(hit.label, hit.towards, weight) for hit, weight in self._found.items()]
+        if mail.spam_marked:
+            found.append(Reason("signal: marked as spam by the provider", SPAM, 1.5))
+        if mail.automatic:
+            found.append(Reason("signal: automatic or list mail", SPAM, 0.3))
+        if unread:
+            found.append(Reason(f"signal: {unread}", SECURITY, UNREAD_LOG_ODDS - SECURITY_BASE))
+        found.sort(key=lambda reason: (-reason.weight, reason.label))
+        return tuple(found[:REASON_LIMIT])
+
+
+def _ideas_met(lexicon: Lexicon, masks: set[int]) -> set[Hit]:
+    met: set[Hit] = set()
+    for mask in masks:
+        if mask:
+            for wanted, unwanted, hit in lexicon.rules:
+                if mask & wanted == wanted and not mask & unwanted:
+                    met.add(hit)
+    return met
+
+
+# A paragraph this long with fewer common words than this share is in a language the tables do not know.
+UNKNOWN_FROM_WORDS: Final = 5
+UNKNOWN_KNOWN_SHARE: Final = 0.08
+
+
+def _unread(mail: Sortable, reading: _Reading) -> str | None:
+    """Why silence is no evidence here, or None: the text could be read, and held nothing of a report."""
+    if mail.opaque_attachments:
+        return "an attachment that could not be read"
+    words = sum(piece.words for piece in reading.pieces)
+    if words == 0 and not reading.known_script:
+        return "no readable text"
+    if reading.other_script > max(10, reading.known_script // 10):
+        return "a language the lexicon does not know"
+    known = sum(piece.known for piece in reading.pieces)
+    other = sum(piece.other for piece in reading.pieces)
+    foreign = any(piece.other >= 3 and piece.other > piece.known for piece in reading.pieces)
+    unknown = words >= UNKNOWN_FROM_WORDS and known < UNKNOWN_KNOWN_SHARE * words and reading.known_script < 6
+    if foreign or unknown or (other > known):
+        return "a language the lexicon does not know"
+    return None
+
+
+_LEXICON: list[Lexicon] = []
+
+
+def _lexicon() -> Lexicon:
+    """The compiled tables: made once, when the first sorter is."""
+    if not _LEXICON:
+        _LEXICON.append(Lexicon())
+    return _LEXICON[0]

@@ -1,0 +1,204 @@
+"""Weighted terms and signals: the field's jargon, what support and business mail sounds like, and what spam sells.
+
+Notation: `weight: entries`, one entry a line or separated by `|`; several words are met in a row, `*` at a word's end
+stands for any ending. Weights are log-odds, set by hand; see docs/sorting.md for how they were tuned.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Words of support (token, session, password, login) are missing on purpose: in mail about an authentication server they
+# say nothing. So is "security" alone, which sales mail and questionnaires use more than reports do.
+SECURITY_TERMS: Final = """
+4.0: sql injection|command injection|cross site scripting|responsible disclosure|coordinated disclosure
+4.0: coordinated vulnerability disclosure|subdomain takeover|prototype pollution|request smuggling|remote code execution
+3.4: authentication bypass|auth bypass|account takeover|path traversal|directory traversal|privilege escalation
+3.4: insecure direct object reference|template injection|object injection|local file inclusion|remote file inclusion
+3.4: server side request forgery|cross site request forgery|code injection|html injection|ldap injection|xpath injection
+3.4: injection sql|inyección sql|injeção de sql|sql инъекция|iniezione sql|xss|idor|ssrf|csrf|xxe|0day|zero day
+3.0: use after free|heap overflow|buffer overflow|heap buffer overflow|stack buffer overflow|integer overflow to|rce
+3.0: open redirect|open redirection|clickjacking|tabnabbing|session fixation|cache poisoning|crlf injection|csv injection
+3.0: header injection|host header|user enumeration|username enumeration|account enumeration|homograph|log4shell
+3.0: information disclosure|arbitrary code|arbitrary file|arbitrary files|arbitrary command|arbitrary commands|redos
+3.0: double free|timing attack|timing attacks|side channel|man in the middle|downgrade attack|replay attack|dns rebinding
+3.0: security vulnerability|security advisory|bug bounty|vulnerability disclosure|disclosure policy|proof of concept
+3.0: exploitab*|exploitation|metasploit|sqlmap|burp suite|bugcrowd|hackerone|cvss|deserialisation of untrusted
+3.0: deserialization of untrusted|out of bounds read|out of bounds write|out of bounds memory|type confusion|oob read
+3.0: oob write|hash collision*|denial of service|ddos|resource exhaustion|memory exhaustion|zip slip|zip bomb|typosquat*
+3.0: malicious package*|supply chain|memory corruption|arbitrary memory|uninitialized memory|race condition to|soundness
+3.0: unsound|unsoundness|dangling pointer*|padding oracle|nonce reuse|dmarc|spf record|spf records|x frame options
+3.0: content security policy|prise de contrôle|elevation of privilege*
+2.4: buffer overrun*|bounds check*|non https|https everywhere|over http|password policy bypass|bypass|enumeration
+2.4: stack traces visible|lack of rate|no length limit|no limit on|leaked|leaks|leaking|without verification|cookie is sent
+2.4: security threat|access key|secret leak*|unintended code|search path element|panic on|panics on|panic when
+2.4: exploit|exploits|exploited|poc|csrf token*|mitm|security researcher|security hole|security holes|security flaw
+2.4: security bug|security report|security contact|report a security|security team
+2.4: product security team|embargo|embargoed|ethical hacker|bounty|hack|hacked|hacking|hacker|hackers|backdoor*
+2.4: privilege*|null pointer dereference|null dereference|undefined behavior|undefined behaviour|data race|data races
+2.4: memory safety|memory disclosure|directory listing|hardcoded|hard coded|no rate limit|rate limiting|brute force*
+2.4: insecure*|unsafe*|impersonat*|hijack*|malicious*|attacker*|unauthenticated|phishing of|nessus|owasp|nmap|openvas
+2.4: sweet32|heartbleed|tls 1 0 enabled|weak cipher*|medium strength cipher*|outdated openssl|pgp key|gpg key|clé pgp
+2.4: klucz pgp|pgp schlüssel|secure contact|for disclosure|full disclosure|multi party coordination|unmaintained
+2.4: cert coordination|coordination centre|coordination center|security advisories|vulnerable|vulns|vuln|cve|cwe|ghsa
+2.4: hashed passwords|password hash*|s3 bucket|bucket is public|private key for|not being validated|sandbox escape
+2.4: bypasses|bypassing|bypassed|signature is not|not verified|improper*|xmlhttprequest to|allows an attacker|injected
+2.4: send the details to|send you the details|send the details|share the details|whom should i report|private credentials
+1.8: leak|leakage|unauthori*|spoof*|forge|forged|forgery|injection|sanitiz*|sanitis*|unsanitiz*|escalat*
+1.8: untrusted|attack|attacks|payload|payloads|crafted|specially crafted|fuzzing|fuzzer|fuzzed|afl|addresssanitizer
+1.8: valgrind|disclos*|publicly accessible|can be predicted|predictable|vorhersehbar|prévisible|prevedibile|predecible
+1.8: unescaped|unencrypted|cleartext|plaintext password*|plain text password*|in plain text|sensitive data
+1.8: sensitive information|security issue|security problem|security risk|security impact|security concern
+1.8: security implication*|security fix|steal|stealing|stolen|theft|tamper*|unbounded|infinite loop|stack overflow
+1.8: out of bounds|overflow*|underflow*|segfault*|use of uninitialized|regular expression denial|compromise*|takeover
+1.8: pentest*|penetration test report|penetration tester|red team|assessment at|evil|alg none|redirect uri|exfiltrat*
+1.8: consent screen|parental lock|crossdomain|cors|samesite|httponly|hsts|x xss protection|referer leak*|same origin
+1.8: severity|mitigation|mitigations|remediation|reproducible on production|affected versions|betroffen sind
+1.8: logs me in as|logged in as|without asking for
+1.8: koordiniert veröffentlichen|umgehung|umgehen
+0.8: permission check|permission checks|access control|acl|without permission|unprivileged|escaping|validat*
+0.8: able to access|able to see|able to view|able to change|able to edit|able to update|other user|deleted user
+0.8: step to reproduce|https link*|visible to|information leak|anonymous|deanonymi*|outsider*|outdated|end of life
+0.8: poisoning|dos|oom killed|reproduction steps|signed url|signature|exposed|exposes|exposing|exposure|reveal*
+0.8: arbitrary|sandbox*|domxss|in scope|out of scope|researcher*|disallow*|whitelist*|impact|audit log|restriction*
+0.8: restricted|complexity|email verification|hi team|security threat|read only access|misaligned|unaligned|alignment
+0.8: allowlist*|blacklist*|encryption|decrypt*|cipher*|tls 1 0|sslv3|md5|sha1|weak|entropy|nonce|replay*|enumerat*
+0.8: root user|world writable|world readable|file permissions|symlink*|temporary file*|panic|panics|abort|aborts
+"""
+
+# What speaks against a report, in the paragraph where it stands (never against another paragraph).
+OTHER_TERMS: Final = """
+1.6: feature request|feature wish|please add|is there a setting|are there any plans|on the roadmap|would be great if
+1.6: would be nice|it would be great|quote for|price list|pricing for|invoice|invoices|job application|my application
+1.6: cv is enclosed|curriculum vitae|interview request|delete my account|erase my data|typo|newsletter|webinar
+1.6: unsubscribe|questionnaire|vendor onboarding|procurement|meetup|partnership|discount for|sponsorship|subscription
+1.6: angebot für|bewerbung|hiermit bewerbe|lebenslauf|rechnung nochmal|wunsch|devis|presupuesto|orçamento|preventivo
+1.6: offerte|oferta|lieferadresse|billing address|expected behavior|expected behaviour|dark mode|memory leak*
+1.0: how do i|how can i|how do we|how to|how should i|can i use|is it possible to configure|where can i find|what can i do
+1.0: lost my second factor|new phone|reset my|unlock it|does not arrive|don t receive|please help|could you please help
+1.0: thanks in advance|any help|any ideas|wie konfiguriere|wie richte|wie kann ich|kommt nicht an|bitte helfen
+1.0: comment configurer|comment installer|merci d avance|cómo configur*|cómo instal*|me pueden ayudar|como configur*
+1.0: come si installa|come configur*|hoe configureer|jak skonfigurować|proszę o pomoc|как настроить|як налаштувати
+1.0: jak nastavit|nasıl kur*|docker compose|docker|ldap|active directory|smtp settings|install|installed|installation
+1.0: upgrade|upgrading|after upgrading|configure|configuration|unit test|unit tests|refactor*|deprecat*|nightly build
+1.0: vscode|intellisense|eslint|webpack|dataset|data frame|ggplot|regression|performance improvement
+1.0: add support for|support for|supports|should support|documentation|javadoc|code cleanup|upgrade to|migrate to
+0.6: error|exception|warning|log|logs|version|settings|plugin|build|compile|screenshot|editor|tooltip|ui|button|font
+"""
+
+SPAM_TERMS: Final = """
+4.0: dear beneficiary|next of kin|guest post|guest posts|do follow link|dofollow|backlink*|seo services|seo packages
+4.0: search engine ranking*|google ranking|viagra|cialis|online casino|free spins|lottery|penis|erection|porn*|xxx
+4.0: barrister|million dollars|inheritance fund|no prescription|weight loss|lose weight|work from home|mlm|double your
+4.0: welcome bonus|verified email list|email list of|email lists|bulk email|million email*|email addresses for sale
+4.0: keep same password|mailbox is full|mailbox storage|storage is full|quota exceeded|your mailbox|webcam
+4.0: debt consolidation|mortgage rate*|refinance|lowest rates|toner|ink cartridge*|herbal|hgh|human growth
+4.0: business opportunity|financial freedom|money back guarantee|risk free|act now|order now|limited time offer
+4.0: unusual sign in|unusual activity|suspicious activity|account will be suspended|account has been suspended
+4.0: account has been limited|account will be deactivated|verify your identity|verify your account|confirm your identity
+4.0: password expires|claim your prize|claims agent|you have won|has won|you ve won|be removed from|to be removed
+4.0: removed from our|remove yourself|opt out|sent in compliance|this is not spam|one time mailing|adult
+4.0: konto wurde eingeschränkt|konto wurde vorübergehend|bestätigen sie ihre|ihr konto wird|kreditangebot|brauchen sie dringend
+4.0: darlehen|ohne schufa|don de ma fortune|bien aimé|faire don|votre compte a été|votre compte sera|su cuenta será
+4.0: actividad inusual|verificar sus datos|haga clic aquí|cuenta ha sido|clique aqui|seus pontos|atualizar seus dados
+4.0: atualize seus dados|resgat*|sua conta será|sua conta foi|продвижение сайт*|базы email|для рассылки|cliquez ici
+4.0: klicken sie hier|klik hier|clicca qui|ihr paket|votre colis|su paquete|kliknij tutaj|din konto|нажмите здесь
+4.0: this is an advertisement|refinanc*|debt free|out of debt|inkjet cartridge*|university diploma*|diplomas|hottest|babes
+4.0: teens|horny|sexually|sexual|sexabenteuer|seitensprung|v agra|lbs in|slim down|burn fat|insurance quote*|health insurance
+4.0: your home loan|loan is approved|excluded from further|no longer wish to receive|wish to be removed
+4.0: receive future|not wish to receive|future mailings|mass mail*|email marketing|promote your|classified sites
+4.0: forgive the intrusion|no investment|invest in|stock alert|stock pick*|penny stock|otc|nasdaq|hot stock*|copy dvd*
+4.0: multi level|network marketing|chain letter|pyramid|get rich|grow rich|earning a living|free access|members area
+2.4: adv|ad|debt|debts|insurance|mortgage|approved|ink|printers|no experience|no selling|limited time|special price*|best deal*
+2.4: websites|web site design|hosting from|leasing|property in|restaurants|shopping|brand name|brand new|latest product*
+2.4: attachment is protected|mailbox|upgrade now|sign in attempt|new sign in|blocked|your payment|payment was declined
+2.4: failed payment|action required|immediately|your order|order confirmation|billing problem|dear sir|greetings to you
+2.4: first page of google|web design company|website redesign|app development|affordable|high quality backlinks
+2.4: professional manufacturer|factory|competitive price|free samples|wholesale|loan|loans|interest rate|collateral
+2.4: guaranteed returns|guaranteed|bitcoin|btc|ethereum|crypto|wallet|investment|investors|trading platform|profit
+2.4: click here|click below|click the link|click the button|clicking the button|click on the link|verify now|24 hours|48 hours
+1.2: unsubscribe|unsubscribing|stop receiving
+2.4: prize|winner|congratulations|gift card|giftcard|reward card|customs fee|your package
+2.4: your parcel|could not be delivered|reschedule your delivery|million|usd|fund|funds|bank details|transferred
+2.4: urgent response|confidential transaction|deceased|widow|lonely|handsome|meet singles|singles|dating|private photos
+2.4: casino|slots|jackpot|bet|betting|cbd|pills|meds|medication|pharmacy|diet|miracle|nigeria|dear friend|dear sir madam
+2.4: free trial|absolutely free|100 free|for free|toll free|credit card*|no obligation|satisfaction|save up to|special offer
+2.4: offer expires|earn money|make money|extra income|income|per month|cash|save money|lowest price*|best price*|discount*
+2.4: decision makers|sponsored article|portfolio|leads|marketing|advertis*|промо*|гарантия результата|недорого|скидк*
+2.4: zinsen|kredit|fortune|veuve|héritage|préstamo|empréstimo|prêmio|ganhou|premio|dear customer|dear user|dear client
+2.4: dear valued|valued customer|estimado cliente|prezado cliente|sehr geehrter kunde|cher client|gentile cliente
+2.4: helpdesk|it helpdesk|mail administrator|webmail|deactivated|suspended|suspension|your account|ihr konto|votre compte
+2.4: su cuenta|sua conta|twoje konto|uw account|re activate|reactivate|expire today|expires today|storage limit
+2.4: update your|upgrade your|confirm your|verify your|billing information|payment method|netflix|paypal|docusign
+2.4: antivirus|mcafee|norton|your subscription|renewal|auto renew*|refund|anti aging|sex|sexy|girls|hot|nude|viagr*
+2.4: shipment|delivery|dhl|fedex|ups|usps|tracking number|voicemail|fax|shared document|invoice attached
+2.4: reply for a free|free audit|low cost|price list|b2b|targeted|recorded you|send the video|all your contacts
+1.2: free|offer|offers|money|dollars|price|prices|buy|order|sale|opportunity|amazing|instantly|subscribers|promotion
+1.2: remove|removed|privacy policy|all rights reserved|copyright|reply to this|click|bonus|win|today only
+"""
+
+SPAM_UNSPACED: Final = """
+4.0: 未承諾広告|広告|廣告|广告|email地址|營銷|营销|推广|企业网站|致富|創業|出会い|套餐
+4.0: 代开|发票|開發票|代理记账|贷款|博彩|彩票|六合彩|优惠|微信同号|税点|成人|加微信|邮箱容量|邮箱已满|账户异常|帳戶異常
+4.0: 당첨|대출|카지노|바카라|無料プレゼント|出会い|副業|アカウントが制限|お支払い方法|本人確認|ご利用確認|異常ログイン|قرض|مليون دولار|الفائز
+"""
+
+NOT_UNSPACED: Final = """
+1.0: 設定方法|教えてください|見積|请问怎么|如何配置|如何安装|報價|报价|견적|설치 방법|كيف أقوم|إعادة التعيين|أرجو المساعدة|عرض سعر
+"""
+
+# (literal in the case-folded text, weight, our words for it). Plain substring search: linear, nothing to blow up.
+SIGNALS: Final[tuple[tuple[str, float, str], ...]] = (
+    ("cvss:3", 3.0, "CVSS vector"),
+    ("cvss:4", 3.0, "CVSS vector"),
+    ("/ac:l/", 2.4, "CVSS vector"),
+    ("/ac:h/", 2.4, "CVSS vector"),
+    ("av:n/ac", 2.4, "CVSS vector"),
+    ("<script>", 2.4, "script payload"),
+    ("%3cscript", 3.0, "script payload"),
+    ("alert(1", 3.0, "script payload"),
+    ("alert(document", 3.0, "script payload"),
+    ("onerror=", 2.0, "script payload"),
+    ("onload=alert", 3.0, "script payload"),
+    ("javascript:alert", 3.0, "script payload"),
+    ("document.cookie", 1.8, "script payload"),
+    ("' or 1=1", 3.4, "SQL payload"),
+    ("' or '1'='1", 3.4, "SQL payload"),
+    ("\" or 1=1", 3.4, "SQL payload"),
+    ("union select", 1.8, "SQL payload"),
+    ("sleep(5", 1.2, "SQL payload"),
+    ("../../", 1.2, "path traversal payload"),
+    ("..\\..\\", 1.2, "path traversal payload"),
+    ("..%2f", 3.0, "path traversal payload"),
+    ("etc/passwd", 2.8, "path traversal payload"),
+    ("${jndi:", 4.0, "JNDI payload"),
+    ("169.254.169.254", 3.0, "metadata service address"),
+    ("<!entity", 3.0, "XML entity payload"),
+    ("addresssanitizer", 2.4, "sanitizer report"),
+    ("heap-buffer-overflow", 2.4, "sanitizer report"),
+    ("stack-buffer-overflow", 2.4, "sanitizer report"),
+    ("heap-use-after-free", 2.4, "sanitizer report"),
+    ("memorysanitizer", 2.0, "sanitizer report"),
+    ("%0d%0a", 2.4, "CRLF payload"),
+    ("x-forwarded-for:", 1.2, "request with a forged header"),
+    ("x-forwarded-host", 1.8, "request with a forged header"),
+    ("content-disposition: form-data", 1.0, "HTTP request"),
+    ("http/1.1\nhost:", 1.8, "HTTP request"),
+    (" http/1.1", 1.0, "HTTP request"),
+    (" http/2\n", 1.2, "HTTP request"),
+    ("burp", 1.2, "proxy tool"),
+    ("steps to reproduce", 0.45, "steps to reproduce"),
+    ("proof-of-concept", 2.4, "proof of concept"),
+    ("begin pgp public key", 1.2, "OpenPGP key"),
+    ("begin rsa private key", 3.0, "private key"),
+    ("90 days", 0.8, "disclosure deadline"),
+    ("hall of fame", 2.4, "asks for a reward"),
+    ("do you pay", 1.8, "asks for a reward"),
+    ("reward for", 1.8, "asks for a reward"),
+    ("got a bounty", 1.8, "asks for a reward"),
+    ("your positive reply", 0.8, "asks for a reward"),
+    ("appreciation", 0.6, "asks for a reward"),
+    ("security.txt", 2.4, "security.txt"),
+    ("web.archive.org", 0.5, "archived page"),
+    ("-----begin pgp message", 4.0, "encrypted text"),
+)
