@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 # Cc: control; Cf: format (bidi overrides and isolates, zero-width characters); Cs: surrogates; Co/Cn: unassigned.
 _FORBIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# What any terminal or editor takes for the end of a line (str.splitlines), so that words on both sides stay apart.
+_LINE_BREAKS = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
 def harmless(text: str, *, keep_newlines: bool = False) -> str:
@@ -13,7 +16,7 @@ def harmless(text: str, *, keep_newlines: bool = False) -> str:
 
     With `keep_newlines` LF stays (CRLF and CR become LF), else every line break becomes one blank. Idempotent.
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
+    text = _LINE_BREAKS.sub("\n", text).replace("\t", "    ")
     if not keep_newlines:
         text = text.replace("\n", " ")
     if text.isascii() and text.replace("\n", "").isprintable():

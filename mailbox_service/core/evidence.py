@@ -22,6 +22,8 @@ _TOKEN = re.compile(
     r'(?P<blank>[ \t\r\n]+)|"(?P<quoted>(?:[^"\\\r\n]++|\\[ -~])*+)"|(?P<mark>[;=])'
     r"|(?P<atom>[!#$%&*+\-./0-9:?@A-Z^_`a-z{|}~]+)"
 )
+# Behind a "=" the text may hold more of them: `smtp.mailfrom=bounces+ann=example.org@lists.example`.
+_VALUE = re.compile(r"[!#$%&*+\-./0-9:?@A-Z^_`a-z{|}~][!#$%&*+\-./0-9:?@A-Z^_`a-z{|}~=]*")
 _VERSION = re.compile(r"[0-9]{1,3}")
 _KEYWORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 _PROPERTY = re.compile(r"[A-Za-z0-9-]+\.[A-Za-z0-9_.-]+")
@@ -160,18 +162,21 @@ def _tokens(value: str) -> list[tuple[str, str]] | None:
             if not position:
                 return None
             continue
-        found = _TOKEN.match(value, position)
+        found = _VALUE.match(value, position) if tokens and tokens[-1] == ("mark", "=") else None
+        kind = "atom"
+        if found is None:
+            found = _TOKEN.match(value, position)
+            kind = str(found.lastgroup) if found else ""
         if found is None or len(tokens) >= _TOKENS:
             return None
         position = found.end()
-        kind = str(found.lastgroup)
         if kind == "blank":
             apart = True
             continue
         if kind != "mark" and not apart:
             return None
         apart = kind == "mark"
-        text = found[kind]
+        text = found["quoted"] if kind == "quoted" else found[0]
         tokens.append((kind, _UNQUOTE.sub(r"\1", text) if kind == "quoted" and "\\" in text else text))
     return tokens
 

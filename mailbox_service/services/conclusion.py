@@ -137,7 +137,7 @@ class _Desk:
             for mail in tx.outbound_named(names):
                 self.outbound.setdefault(mail.message_id, []).append(mail)
             for known in tx.messages_named(names):
-                case = self._existing_case(known.case_id, known.case_ref, known.mailbox)
+                case = self._existing_case(known.case_id, known.case_ref, known.case_sealed, known.mailbox)
                 self.named.setdefault(known.message_id, []).append(
                     Named(known.mailbox, known.sender.lower(), case, known.case_open)
                 )
@@ -178,7 +178,7 @@ class _Desk:
             (k.case_ref for k in ours if k.case_ref), next((k.case.ref for k in named if k.case and k.case.ref), None)
         )
         if own_case is not None:
-            self._existing_case(own_case.case_id, own_case.case_ref, mailbox)
+            self._existing_case(own_case.case_id, own_case.case_ref, own_case.case_sealed, mailbox)
             return Thread(own_case=self._existing[CaseId(own_case.case_id or 0)], ours=True)
         if redirect is not None:
             return Thread(own_redirect=redirect.about, related_case=related, ours=True)
@@ -189,11 +189,11 @@ class _Desk:
             return Thread(ours=True)
         return Thread(related_case=related, ours=bool(ours))
 
-    def _existing_case(self, id_: CaseId | None, ref: str | None, mailbox: str) -> OpenCase | None:
+    def _existing_case(self, id_: CaseId | None, ref: str | None, sealed: bool, mailbox: str) -> OpenCase | None:
         if id_ is None:
             return None
         if id_ not in self._existing:
-            case = OpenCase(mailbox, None, "", unsure=False, sealed=False, quiet=False, id=id_, ref=ref or "")
+            case = OpenCase(mailbox, None, "", unsure=False, sealed=sealed, quiet=False, id=id_, ref=ref or "")
             self._existing[id_] = self._number(case)
         return self.cases[self._existing[id_]]
 

@@ -16,7 +16,7 @@ import structlog
 
 from mailbox_service.core.routing import Disposition
 from mailbox_service.core.schedule import backoff
-from mailbox_service.errors import TemporaryError
+from mailbox_service.errors import MailboxServiceError, TemporaryError
 from mailbox_service.services.conclusion import Concluded, conclude
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.mailboxes import Mailboxes
@@ -172,8 +172,7 @@ class Intake:
 
     async def work(self, claims: Sequence[Claim]) -> None:
         """Understand and conclude a batch. One bad message never fails its batch: then each goes alone."""
-        known = [c for c in claims if c.mailbox in self._mailboxes]
-        understood = [u for claim in known if (u := await self._understand(claim)) is not None]
+        understood = await self._understand([c for c in claims if c.mailbox in self._mailboxes])
         if not understood:
             return
         try:
@@ -185,16 +184,22 @@ class Intake:
         self._marks_waiting.ring()
         self._mails_waiting.ring()
 
-    async def _understand(self, claim: Claim) -> Understood | None:
+    async def _understand(self, claims: Sequence[Claim]) -> list[Understood]:
         try:
-            data = claim.data
-            if data is None:
-                data = await self._storage.transact(lambda tx: tx.raw(claim.id))
-            mailbox = self._mailboxes[claim.mailbox]
-            return await asyncio.to_thread(understand, claim, data, mailbox, self._sorter)
-        except (Exception, RecursionError) as error:
-            await self._failed(claim, error)
-            return None
+            loaded = await self._load(claims)
+        except MailboxServiceError as error:
+            for claim in claims:
+                await self._failed(claim, error)
+            return []
+        understood, failed = await asyncio.to_thread(_understand_all, loaded, self._mailboxes, self._sorter)
+        for claim, reason in failed:
+            await self._failed(claim, reason)
+        return understood
+
+    async def _load(self, claims: Sequence[Claim]) -> list[tuple[Claim, bytes]]:
+        absent = [c.id for c in claims if c.data is None]
+        read = await self._storage.transact(lambda tx: {id_: tx.raw(id_) for id_ in absent}) if absent else {}
+        return [(c, read[c.id] if c.data is None else c.data) for c in claims]
 
     async def _conclude_alone(self, one: Understood) -> None:
         try:
@@ -241,6 +246,19 @@ def hold_exhausted(tx: Transaction, mailboxes: Mailboxes, correspondence: Corres
     mails = [mail for c in claims for mail in correspondence.held(mailboxes[c.mailbox], c, EXHAUSTED)]
     tx.add_mails(mails, now, now + correspondence.lifetime)
     return claims
+
+
+def _understand_all(
+    loaded: Sequence[tuple[Claim, bytes]], mailboxes: Mailboxes, sorter: Sorter
+) -> tuple[list[Understood], list[tuple[Claim, Exception]]]:
+    understood: list[Understood] = []
+    failed: list[tuple[Claim, Exception]] = []
+    for claim, data in loaded:
+        try:
+            understood.append(understand(claim, data, mailboxes[claim.mailbox], sorter))
+        except Exception as error:  # the worker's loop top: one bad message never fails its batch
+            failed.append((claim, error))
+    return understood, failed
 
 
 def _digested(batch: Sequence[RawMessage]) -> list[NewMessage]:

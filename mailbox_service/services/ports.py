@@ -195,6 +195,7 @@ class KnownOutbound:
     mailbox: str
     case_id: CaseId | None
     case_ref: str | None
+    case_sealed: bool
     about: MessageId | None
 
 
@@ -208,6 +209,7 @@ class KnownMessage:
     sender: str
     case_id: CaseId | None
     case_ref: str | None
+    case_sealed: bool
     case_open: bool
 
 

@@ -11,7 +11,7 @@ from mailbox_service.core.routing import Subject
 from mailbox_service.services.mailboxes import Mailbox
 from mailbox_service.services.ports import Claim
 from mailbox_service.sorting import Sorter, Verdict
-from mailbox_service.sorting.sortable import sortable, spam_marked
+from mailbox_service.sorting.sortable import sortable
 
 # Of a long References header the newest matter; the rest is somebody's old thread.
 REFERENCES_LOOKED_UP = 20
@@ -48,7 +48,7 @@ def understand(claim: Claim, data: bytes, mailbox: Mailbox, sorter: Sorter) -> U
         automatic=automatic,
         authentication=authentication,
         encrypted=message.encryption is not Encryption.NONE,
-        spam_marked=spam_marked(message),
+        spam_marked=mail.spam_marked,
         defective=message.truncated and message.from_ is None,
         junk=claim.junk,
         quiet=claim.quiet,

@@ -20,6 +20,7 @@ from mailbox_service.sorting.lexicon import (
 )
 from mailbox_service.sorting.terms import (
     NOT_UNSPACED,
+    ORDINARY_TERMS,
     OTHER_TERMS,
     SECURITY_TERMS,
     SIGNALS,
@@ -57,6 +58,10 @@ AGAINST_LIMIT: Final = 1.6
 SPAM_AGAINST_FROM: Final = 4.0
 SPAM_AGAINST: Final = 0.8
 QUOTED_DISCOUNT: Final = 0.8
+# Ordinary subjects weigh this much and do not speak against a report beside them. A mail is called "not security" only
+# when they add up to this: it was understood, and it is about something else.
+ORDINARY: Final = 0.3
+ORDINARY_FROM: Final = 0.55
 
 # Missing a report is far worse than an extra case: already one chance in ten of a report is "unsure".
 SECURITY_FROM: Final = 0.6
@@ -127,6 +132,14 @@ def _entries(table: str) -> Iterator[tuple[float, str]]:
             yield float(weight), entry.strip()
 
 
+_TERMS: Final = (
+    (SECURITY, SECURITY_TERMS),
+    (NOT_SECURITY, OTHER_TERMS),
+    (NOT_SECURITY, ORDINARY_TERMS),
+    (SPAM, SPAM_TERMS),
+)
+
+
 class Lexicon:
     """The tables in the form the sorter walks: dictionaries from a word, or from the first letters of a stem."""
 
@@ -142,7 +155,7 @@ class Lexicon:
         for idea, table in IDEAS_UNSPACED.items():
             for literal in table.split("|"):
                 self._add_unspaced(literal.strip(), self.idea_bits[idea], None)
-        for towards, table in ((SECURITY, SECURITY_TERMS), (NOT_SECURITY, OTHER_TERMS), (SPAM, SPAM_TERMS)):
+        for towards, table in _TERMS:
             for weight, entry in _entries(table):
                 kind = "phrase" if " " in entry else "word"
                 self._add(entry, 0, Hit(f'{kind} "{entry.rstrip("*")}"', towards, weight))
@@ -397,7 +410,7 @@ class LexicalSorter:
         spam = _probability(SPAM_BASE + evidence.spam + marks)
         unread = None
         if security < UNSURE_FROM:
-            unread = _unread(mail, reading)
+            unread = _unread(mail, reading, evidence.ordinary)
         if unread:
             security = max(security, _probability(UNREAD_LOG_ODDS))
         outcome = _outcome(security, spam, unread)
@@ -429,6 +442,7 @@ class _Evidence:
 
     def __init__(self, lexicon: Lexicon, pieces: list[Piece], pools: list[set[Hit]]) -> None:
         self._found: dict[Hit, float] = {}
+        self.ordinary = 0.0
         nets: list[float] = []
         spam: set[Hit] = set()
         for piece in pieces:
@@ -443,13 +457,14 @@ class _Evidence:
                 nets.append(_decayed((hit.weight for hit in fresh), SECURITY_DECAY))
                 self._found.update((hit, hit.weight) for hit in fresh)
         self.security = _decayed(nets, PIECE_DECAY)
+        self.ordinary = sum(hit.weight for hit in self._found if hit.towards == NOT_SECURITY)
         self.spam = _decayed((hit.weight for hit in spam), SPAM_DECAY)
         self._found.update((hit, hit.weight) for hit in spam)
 
     def _piece(self, hits: set[Hit], quoted: bool) -> float:
         fresh = [hit for hit in hits if hit.towards == SECURITY and hit not in self._found]
         against = [hit for hit in hits if hit.towards == NOT_SECURITY]
-        contrary = [hit.weight for hit in against]
+        contrary = [hit.weight for hit in against if hit.weight > ORDINARY]
         contrary += [SPAM_AGAINST for hit in hits if hit.towards == SPAM and hit.weight >= SPAM_AGAINST_FROM]
         weight = min(AGAINST_LIMIT, _decayed(contrary, SECURITY_DECAY))
         net = _decayed((hit.weight for hit in fresh), SECURITY_DECAY) - weight - QUOTED_DISCOUNT * quoted
@@ -486,8 +501,10 @@ UNKNOWN_FROM_WORDS: Final = 5
 UNKNOWN_KNOWN_SHARE: Final = 0.08
 
 
-def _unread(mail: Sortable, reading: _Reading) -> str | None:
+def _unread(mail: Sortable, reading: _Reading, ordinary: float) -> str | None:
     """Why silence is no evidence here, or None: the text could be read, and held nothing of a report."""
+    if any(len(text) > TEXT_LIMIT_CHARS for text in mail.texts) or sum(map(len, mail.texts)) > MAIL_LIMIT_CHARS:
+        return "a text too long to be read whole"
     if mail.opaque_attachments:
         return "an attachment that could not be read"
     words = sum(piece.words for piece in reading.pieces)
@@ -501,6 +518,8 @@ def _unread(mail: Sortable, reading: _Reading) -> str | None:
     unknown = words >= UNKNOWN_FROM_WORDS and known < UNKNOWN_KNOWN_SHARE * words and reading.known_script < 6
     if foreign or unknown or (other > known):
         return "a language the lexicon does not know"
+    if ordinary < ORDINARY_FROM:
+        return "no subject that the lexicon knows"
     return None
 
 

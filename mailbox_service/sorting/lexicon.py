@@ -15,6 +15,21 @@ from typing import Final
 # Scripts with spaces between words: compared word by word.
 IDEAS: Final[dict[str, str]] = {
     "other": """
+        the_class everyone_s all_grades all_patients all_customers all_members all_employees all_accounts whole_class
+        a_man_i_don_t a_woman_i_don_t a_man_i_do_not someone_i_don_t people_i_don_t a_lady other_families other_parents
+        einer_frau eines_mannes aller_schüler* aller_kunden alle_kunden une_dame un_inconnu tous_les_utilisateurs
+        tous_les_clients tous_les_élèves todos_los_usuarios todos_los_clientes todos_los_alumnos una_señora una_signora
+        todos_os_usuários todos_os_clientes uma_senhora tutti_gli_utenti tutti_i_clienti di_una_signora alle_gebruikers
+        alle_klanten een_mevrouw wszystkich_użytkowników wszystkich_klientów pewnej_pani всех_пользователей всех_клиентов
+        не_в_своём не_в_своем не_свой всіх_користувачів всіх_клієнтів všech_uživatel* všech_zákazník*
+        tüm_kullanıcı* kardeşimin bütün_kullanıcı* alla_användare alle_brugere en_annen kaikkien
+        her_account his_account their_account her_inbox his_inbox her_mails his_mails my_ex* my_wife* my_husband*
+        my_friend* my_sister* my_brother* my_flatmate* my_coworker* my_co_worker* my_teacher* my_patient* the_lady
+        the_man_who whoever_sat ein*_anderen_famil* aller_ander* alle_ander* fremder mein*_nachbar* meiner_kolleg*
+        meiner_frau meines_mannes meines_kollegen mes_anciens_collègues mes_collègues mon_voisin ma_voisine mon_collègue
+        mi_amig* mi_compañer* mi_hermano mi_hermana meu_amigo minha_amiga meu_colega il_mio_collega mijn_collega mijn_buur*
+        mojego_kolegi sąsiada моего_коллеги моего_друга соседа мого_друга mého_kolegy arkadaşımın komşu* min_nabo*
+        min_granne* min_kollega*
         someones someone_else* somebody_else* anybody_else* anyone_else* another_user* another_person* another_customer*
         another_account* another_tenant* another_member* other_user* other_people* other_person* other_customer*
         other_account* other_member* other_subscriber* other_tenant* other_client* other_patient* other_student*
@@ -106,6 +121,7 @@ IDEAS: Final[dict[str, str]] = {
         bağlantı* länk* linkki* osoitte* hivatkozás* címsor* tautan đường_dẫn σύνδεσμο διεύθυνση dirección
     """,
     "login": """
+        opened_her opened_his opened_their opened_the_account new_password_form let_in
         log_in logs_in logged_in logging_in login logins sign_in signed_in signs_in let_me_in lets_me_in let_him_in
         let_her_in let_us_in let_you_in lets_you_in logs_you_in got_in get_in gets_in got_past get_past authenticat*
         anmelden angemeldet anmeldung einloggen eingeloggt hineingekommen reingekommen hereingelassen
@@ -116,6 +132,9 @@ IDEAS: Final[dict[str, str]] = {
         masuk đăng_nhập συνδέ* σύνδεση μπήκα
     """,
     "without": """
+        by_accident accident* never_typed just_opened just_a_space with_a_space with_an_expired expired_key never_entered
+        didn_t_enter did_not_enter no_code any_value anything_you_like random_code wrong_code
+        jamais_demandé nunca_pid* ни_разу_не порожній
         without skip* bypass* circumvent* empty blank wrong_password any_password any_code no_password
         never_asked not_asked doesn_t_check does_not_check not_checked not_verified
         ohne umgeh* umgang* leer_* leeres leerem
@@ -140,6 +159,10 @@ IDEAS: Final[dict[str, str]] = {
         bất_kỳ_ai οποιοσδήποτε
     """,
     "stale": """
+        left_there signed_out sat_there back_arrow back_button change_my_password changed_my_password six_months_ago
+        no_longer_work* no_longer_employed quit_the quitté_l_entreprise ancien_salarié anciens_collègues stare_nadal
+        zmieniłam_hasło zmieniłem_hasło stare letzten_jahr_gekündigt gekündigt dejé_la_empresa saí_da_empresa
+        lasciato_l_azienda ex_dipendente oud_medewerker uit_dienst ушёл_из уволился звільнився výpověď işten_ayrıldım
         old_password* old_login old_account* former former_employee* fired laid_off deleted_account* disabled_account*
         locked_account* logged_out log_out logging_out logout still_works still_work still_valid still_active revoked
         used_twice reused reuse* twice works_days_later left_the_company ex_employee* after_deletion removed_me
@@ -152,6 +175,7 @@ IDEAS: Final[dict[str, str]] = {
         eski_şifre* çıkış silinmiş işten_ayrıl* utloggad gammal*_lösenord
     """,
     "works": """
+        mon_accès fonctionne nadal_działa fonctionne_toujours sigue_funcionando ainda_funciona
         works worked still valid accepted accepts possible can could lets let able back_button
         funktioniert geht kann konnte können noch möglich weiterhin immer_noch zurücksetzen
         fonctionne peut peux pouvais toujours encore puede pude funciona todavía sigue pode consegui funciona ainda
@@ -159,6 +183,13 @@ IDEAS: Final[dict[str, str]] = {
         працює можна досі може funguje lze stále může çalışıyor hala yapabil* fungerar fortfarande toimii működik
     """,
     "gap": """
+        security_problem* security_matter security_mistake* security_bug* ошибк*_в_безопасност* ошибк*_безопасност*
+        проблем*_с_безопасност* ошибке_в_безопасности помилк*_безпек* помилк*_в_безпец* escalada_de_privilegios
+        élévation_de_privilèges escalação_de_privilégios elevación_de_privilegios rechteausweitung eskalacj*_uprawnień
+        повышени*_привилегий підвищення_привілеїв обход_авторизац* обход_аутентифик* обход_проверк* обхід_автентиф*
+        обхід_двофактор* contournement_de eludir_la_autenticación omzeilen_van obejście_uwierzyt* obejście_logow*
+        kimlik_doğrulama_atlat* yetki_yükselt* datenleck* datenpanne* datalek* data_leak* fuite_de_données
+        fuga_de_datos vazamento_de_dados fuga_di_dati wyciek*_danych утечк*_данн* витік_даних únik_dat veri_sızıntı*
         vulnerab* weakness* loophole* security_hole* security_gap* security_flaw* security_bug* security_issue*
         security_problem* security_breach* security_weakness* security_concern* security_finding* hole_in
         sicherheitslück* schwachstell* sicherheitsproblem* sicherheitsleck* sicherheitsmang* sicherheitsmäng*
@@ -204,6 +235,9 @@ IDEAS: Final[dict[str, str]] = {
         unikl* ukraden* halka_açık sızdı* çalın*
     """,
     "hurt": """
+        administrator_role role_admin admin_role rol_de_administrador rôle_d_administrateur adminrechte administratorrechte
+        administrator_rights права_администратора права_адміністратора uprawnienia_administratora práva_správce
+        yönetici_hak* droits_d_administrateur permisos_de_administrador permissões_de_administrador
         attacker* hijack* take_over takes_over takeover stole steal steals stolen_session impersonat* exploit*
         log_in_as logged_in_as logs_in_as login_as act_as pretend_to_be root_access as_admin become_admin
         become_administrator admin_rights admin_page escalat* weaponi* angreifer* übernehmen übernahme ausnutz*
@@ -214,6 +248,8 @@ IDEAS: Final[dict[str, str]] = {
         penyerang kẻ_tấn_công επιτιθέμεν*
     """,
     "staff": """
+        any_user every_user cualquier_usuario qualquer_usuário jeder_benutzer jeder_nutzer n_importe_quel_utilisateur
+        qualsiasi_utente elke_gebruiker każdy_użytkownik любой_пользователь будь_який_користувач kterýkoli_uživatel
         intern praktikant* normal_user* regular_user* ordinary_user* non_admin* low_privilege* read_only_user*
         guest guests viewer_role normale_benutzer* normalen_benutzer* nur_normale praktikant* azubi* normaler_benutzer* normaler_nutzer* einfache_nutzer* gast*
         utilisateur_normal simple_utilisateur usuario_normal usuário_comum utente_normale gewone_gebruiker*
@@ -221,6 +257,9 @@ IDEAS: Final[dict[str, str]] = {
         my_son my_daughter my_kid my_child
     """,
     "odd": """
+        bedenklich merkwürdig finde_ich_bedenklich not_cool maybe_i_am_wrong even_though_she even_though_he creepy scary
+        scared worrying worried worries dangerous inquiet* inquiét* preocup* beunruhig* gefährlich dangereux pelig* perig*
+        pericolos* gevaarlijk niebezpieczn* опасно небезпечно nebezpečn* tehlikeli farligt farlig
         is_that_right not_sure_that_is_right is_it_supposed is_this_supposed supposed_to_be can_t_be_right
         should_not_be_possible shouldn_t_be_possible should_not_happen thought_you_should_know probably_not_intended
         not_intended i_should_not_see shouldn_t_be_able should_not_be_able not_supposed_to isn_t_supposed
@@ -239,7 +278,7 @@ IDEAS: Final[dict[str, str]] = {
 
 # Scripts whose words run together or take prefixes: found anywhere in a sentence. Entries are separated by `|`.
 IDEAS_UNSPACED: Final[dict[str, str]] = {
-    "other": """他の人|他人|別の人|別人|他のユーザ|他ユーザ|別のユーザ|第三者|他のお客|知らない人|誰か別|别人|其他人|其他用户|别的用户
+    "other": """全ユーザ|すべてのユーザ|全てのユーザ|所有用户|所有使用者|全部用户|任意用户|모든 사용자|모든 회원|أي مستخدم|جميع المستخدمين|他の人|他人|別の人|別人|他のユーザ|他ユーザ|別のユーザ|第三者|他のお客|知らない人|誰か別|别人|其他人|其他用户|别的用户
         |其他使用者|其他用戶|別的使用者|陌生人|其他客户|其他客戶|任意用户|任意使用者|다른 사람|다른사람|타인|남의|다른 사용자|다른 고객|다른 회원
         |شخص آخر|مستخدم آخر|مستخدمين آخرين|أشخاص آخرين|الآخرين|شخص اخر|مستخدم اخر|عميل آخر|מישהו אחר|משתמש אחר|אחרים|אדם אחר
         |किसी और|दूसरे व्यक्ति|दूसरे यूज़र|คนอื่น|ผู้อื่น|شخص دیگر|کاربر دیگر""",
@@ -308,6 +347,11 @@ RULES: Final[tuple[tuple[str, str, float, str], ...]] = (
     ("hurt without", "", 1.2, "attack without permission"),
     ("odd", "", 1.2, "not supposed to happen"),
     ("odd login", "", 0.8, "odd login"),
+    ("anyone works data", "", 0.7, "anyone could do it"),
+    ("other login", "", 1.2, "login of somebody else"),
+    ("other change", "", 0.9, "changes something of somebody else"),
+    ("stale see", "cannot", 1.0, "seen although signed out"),
+    ("login stale", "cannot", 0.6, "old access"),
     ("odd other", "", 1.2, "odd, and somebody else's"),
     ("without password", "cannot", 0.7, "without the password"),
     ("wrong login", "", 0.0, ""),

@@ -44,6 +44,8 @@ SECURITY_TERMS: Final = """
 2.4: hashed passwords|password hash*|s3 bucket|bucket is public|private key for|not being validated|sandbox escape
 2.4: bypasses|bypassing|bypassed|signature is not|not verified|improper*|xmlhttprequest to|allows an attacker|injected
 2.4: send the details to|send you the details|send the details|share the details|whom should i report|private credentials
+1.8: security problem*|security question|allow list of|hands out|wrapping|become any user|become admin*|every tenant|all tenants|expired key
+1.8: still has access|still have access|role admin|escalada|escalation|élévation de privilèges|escalation de privilege
 1.8: leak|leakage|unauthori*|spoof*|forge|forged|forgery|injection|sanitiz*|sanitis*|unsanitiz*|escalat*
 1.8: untrusted|attack|attacks|payload|payloads|crafted|specially crafted|fuzzing|fuzzer|fuzzed|afl|addresssanitizer
 1.8: valgrind|disclos*|publicly accessible|can be predicted|predictable|vorhersehbar|prévisible|prevedibile|predecible
@@ -86,6 +88,44 @@ OTHER_TERMS: Final = """
 0.6: error|exception|warning|log|logs|version|settings|plugin|build|compile|screenshot|editor|tooltip|ui|button|font
 """
 
+# Ordinary subjects: they weigh little, but a mail that names none of these and nothing of a report was not understood,
+# and what was not understood is "unsure".
+ORDINARY_TERMS: Final = """
+0.3: users receive|training|programme|senior|apply|photo|magazine|agreement|data processing|remember this|redirect loop
+0.3: minimum|policy text|conditions|advice|documentation|docs|configured|slow|faster|minutes|headers|resync|renew|renewal
+0.3: question|questions|thanks for|thank you|many thanks|let me know|please find|attached|attachment|meeting
+0.3: schedule|agenda|conference call|contract|contracts|order|shipped|billing|payment due|payment|license|licence|licenses
+0.3: quote|price|prices|pricing|cost|costs|seats|support|setup|set up|works fine|does not work|doesn t work
+0.3: not fails|failed|failing|problem|expected|test|tests|function|method|package|module|java|python
+0.3: javascript|react|tensorflow|linux|windows|ubuntu|debian|mac|firefox|chrome|browser|android|iphone
+0.3: monday|tuesday|wednesday|thursday|friday|tomorrow|weekend|deal|gas
+0.3: forgot|forgotten|locked|unlock|reset|expired|arrive|profile page|rename|language|translation
+0.3: feature|request|wish|plan|plans|planned|roadmap|add|option|setting|possible to|customize|customise|display|layout|color
+0.3: study|university|job|position|apply|application|internship|resume|cv|article|interview|award|logo|press
+0.3: school|company|firm|partner|reseller|event|talk|talks|register|welcome|newsletter|blog|news
+0.3: metadata|saml|kerberos|scim|oidc|proxy|haproxy|nginx|container|kubernetes|sync|performance|memory|cpu
+0.3: timeout|rate limit|role|roles|group|groups|import|export|csv|excel|column|table|plot|variable
+0.3: subject|forwarded by|fw|cc|wrote|anyone know|does anybody|does anyone|tried|trying|confused|missing|slow|crash|freeze
+0.3: verlängern|verlängerung|lizenz|lizenzen|schicken|rechtschreib*|handy|neues handy|umlaut*|schulung
+0.3: frage|fragen|danke|vielen dank|hilfe|helfen|rechnung|angebot|anhang|vertrag|bestellung|lieferung|benutzer|einrichten
+0.3: einrichtung|installieren|installation|installiert|fehler|dokumentation|anleitung|version|passwort vergessen|gesperrt
+0.3: entsperren|entwickler*|stelle|praktikum|geplant|schön|export|update|seit dem
+0.3: faute|traduction|renouvel*|utilisateurs|envoyer la|mettre à jour|double authentification
+0.3: merci|question|aide|aider|facture|commande|devis|licence|installer|configurer|erreur|réactiver|téléphone|reçois|stage
+0.3: correo|quiero|cómo lo|cambiar|restablecer*|usuarios|necesit*|currículum|estudiante
+0.3: gracias|ayuda|ayudar|factura|pedido|presupuesto|precio|cuánto|licencia|instalar|configurar|error|olvidé|llega|prácticas
+0.3: obrigado|obrigada|ajuda|ajudar|fatura|orçamento|preço|licença|instalar|configurar|configuro|erro|esqueci|grupos|serviço
+0.3: vorremmo|utenti|ricevo|rinnov*|traduzione|curriculum
+0.3: grazie|aiuto|aiutare|fattura|preventivo|prezzo|licenza|installare|configurare|errore|dimenticato|container|avvio
+0.3: bedankt|hulp|factuur|offerte|prijs|licentie|installeren|instellen|fout|vergeten|sturen|opnieuw
+0.3: dziękuję|pomoc|pomocy|faktur*|ofert*|cena|licencj*|zainstalować|instalacj*|instrukcj*|błąd|zapomnia*|dostaję|serwer
+0.3: не приходит|восстановлени*|письмо|папку|продлить|стоит
+0.3: спасибо|помогите|помощь|подскажите|счёт|счет|цена|лицензи*|установ*|настро*|ошибка|забыл|документаци*|подключен*
+0.3: дякую|допоможіть|рахунок|ціна|коштує|ліцензі*|встанов*|налаштув*|помилка|забув|надішліть
+0.3: děkuji|pomoc|pomoct|faktur*|nabídk*|cena|licenc*|instalac*|nastavit|chyba|zapomněl*|nepřišel|odkazem
+0.3: teşekkür*|yardım*|fatura|teklif|fiyat*|lisans*|kurulum|kurabilir*|ayar*|hata|unuttum|sunucu*
+"""
+
 SPAM_TERMS: Final = """
 4.0: dear beneficiary|next of kin|guest post|guest posts|do follow link|dofollow|backlink*|seo services|seo packages
 4.0: search engine ranking*|google ranking|viagra|cialis|online casino|free spins|lottery|penis|erection|porn*|xxx
@@ -103,6 +143,9 @@ SPAM_TERMS: Final = """
 4.0: actividad inusual|verificar sus datos|haga clic aquí|cuenta ha sido|clique aqui|seus pontos|atualizar seus dados
 4.0: atualize seus dados|resgat*|sua conta será|sua conta foi|продвижение сайт*|базы email|для рассылки|cliquez ici
 4.0: klicken sie hier|klik hier|clicca qui|ihr paket|votre colis|su paquete|kliknij tutaj|din konto|нажмите здесь
+4.0: compensation fund|compensation payment|united nations|letzte mahnung|zollgebühr|boîte mail est pleine|link building|hot tip
+4.0: payroll update|salary statement|dhl paket|zugestellt werden
+4.0: white hat|visitors to your|more visitors|release them to|undelivered messages|freispiele|ohne einzahlung|donate|charity
 4.0: this is an advertisement|refinanc*|debt free|out of debt|inkjet cartridge*|university diploma*|diplomas|hottest|babes
 4.0: teens|horny|sexually|sexual|sexabenteuer|seitensprung|v agra|lbs in|slim down|burn fat|insurance quote*|health insurance
 4.0: your home loan|loan is approved|excluded from further|no longer wish to receive|wish to be removed
@@ -125,7 +168,7 @@ SPAM_TERMS: Final = """
 2.4: free trial|absolutely free|100 free|for free|toll free|credit card*|no obligation|satisfaction|save up to|special offer
 2.4: offer expires|earn money|make money|extra income|income|per month|cash|save money|lowest price*|best price*|discount*
 2.4: decision makers|sponsored article|portfolio|leads|marketing|advertis*|промо*|гарантия результата|недорого|скидк*
-2.4: zinsen|kredit|fortune|veuve|héritage|préstamo|empréstimo|prêmio|ganhou|premio|dear customer|dear user|dear client
+2.4: préstamos|interés|conteste con|pending|withdrawal|offer ends|packages|cancer|zinsen|kredit|fortune|veuve|héritage|préstamo|empréstimo|prêmio|ganhou|premio|dear customer|dear user|dear client
 2.4: dear valued|valued customer|estimado cliente|prezado cliente|sehr geehrter kunde|cher client|gentile cliente
 2.4: helpdesk|it helpdesk|mail administrator|webmail|deactivated|suspended|suspension|your account|ihr konto|votre compte
 2.4: su cuenta|sua conta|twoje konto|uw account|re activate|reactivate|expire today|expires today|storage limit
@@ -144,6 +187,7 @@ SPAM_UNSPACED: Final = """
 """
 
 NOT_UNSPACED: Final = """
+0.6: 見積|ライセンス|インストール|マニュアル|文字化け|届きません|忘れ|忘记|忘記|收不到|授权报价|文档|문서|라이선스|설치|نسيت|تصلني|رخصة
 1.0: 設定方法|教えてください|見積|请问怎么|如何配置|如何安装|報價|报价|견적|설치 방법|كيف أقوم|إعادة التعيين|أرجو المساعدة|عرض سعر
 """
 
@@ -164,7 +208,7 @@ SIGNALS: Final[tuple[tuple[str, float, str], ...]] = (
     ("document.cookie", 1.8, "script payload"),
     ("' or 1=1", 3.4, "SQL payload"),
     ("' or '1'='1", 3.4, "SQL payload"),
-    ("\" or 1=1", 3.4, "SQL payload"),
+    ('" or 1=1', 3.4, "SQL payload"),
     ("union select", 1.8, "SQL payload"),
     ("sleep(5", 1.2, "SQL payload"),
     ("../../", 1.2, "path traversal payload"),

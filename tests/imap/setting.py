@@ -28,8 +28,8 @@ QUICK = Deadlines(
     marker_pause=0.0,
     retry_first=0.01,
     retry_limit=0.05,
-    unread_first=0.0,
-    unread_limit=0.0,
+    unread_first=0.02,
+    unread_limit=0.1,
     folder_search=0.05,
 )
 

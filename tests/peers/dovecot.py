@@ -40,7 +40,7 @@ ssl = yes
 ssl_cert = <{certificate}
 ssl_key = <{key}
 disable_plaintext_auth = no
-auth_mechanisms = {mechanisms}
+auth_mechanisms = plain login
 auth_failure_delay = 0
 auth_cache_size = 0
 default_internal_user = {user}
@@ -88,7 +88,7 @@ service stats {{
 }}
 passdb {{
   driver = passwd-file
-  args = scheme=PLAIN username_format=%u {dir}/users
+  args = scheme=PLAIN username_format=%u {dir}/users/%u
 }}
 userdb {{
   driver = static
@@ -121,9 +121,9 @@ def _accepts(port: int) -> bool:
 
 
 class Dovecot:
-    """`prefix` and `separator` are those of the personal namespace; `mechanisms` the SASL ones offered."""
+    """`prefix` and `separator` are those of the personal namespace."""
 
-    def __init__(self, *, prefix: str = "", separator: str = "/", mechanisms: str = "plain login") -> None:
+    def __init__(self, *, prefix: str = "", separator: str = "/") -> None:
         for program, package in (("dovecot", "dovecot-imapd"), ("doveadm", "dovecot-core")):
             if shutil.which(program) is None:
                 raise RuntimeError(f"{program} is missing: install the Debian packages {package} dovecot-lmtpd")
@@ -136,9 +136,8 @@ class Dovecot:
         self.ca_file = certificates.ca_file
         self._users = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
-        for name in ("run", "mail"):
+        for name in ("run", "mail", "users"):
             (self.folder / name).mkdir()
-        (self.folder / "users").touch()
         self._configuration = self.folder / "dovecot.conf"
         self._configuration.write_text(
             _CONFIGURATION.format(
@@ -149,7 +148,6 @@ class Dovecot:
                 group=grp.getgrgid(account.pw_gid).gr_name,
                 prefix=prefix,
                 separator=separator,
-                mechanisms=mechanisms,
                 port=self.port,
                 tls_port=self.tls_port,
                 lmtp_port=self.lmtp_port,
@@ -202,6 +200,12 @@ class Dovecot:
             self._process.send_signal(how)
         self._process.wait(_START_SECONDS)
         self._process = None
+        # Its children hold the listening sockets a moment longer.
+        end = time.monotonic() + _START_SECONDS
+        while _accepts(self.port) or _accepts(self.tls_port) or _accepts(self.lmtp_port):
+            if time.monotonic() > end:
+                raise RuntimeError("dovecot does not end")
+            time.sleep(0.02)
         (self.folder / "run" / "master.pid").unlink(missing_ok=True)
 
     def remove(self) -> None:
@@ -217,9 +221,12 @@ class Dovecot:
     def add_user(self, name: str | None = None, password: str = "pw") -> str:
         """A user with an empty mailbox (a fresh one when no name is given); given again: a new password."""
         name = name or f"user{next(self._users)}"
-        users = self.folder / "users"
-        lines = [line for line in users.read_text().splitlines() if not line.startswith(f"{name}:")]
-        users.write_text("\n".join([*lines, f"{name}:{{PLAIN}}{password}::::::"]) + "\n")
+        # A file each: Dovecot looks at a file again only in the next second.
+        secret = self.folder / "users" / name
+        changed = secret.exists()
+        secret.write_text(f"{name}:{{PLAIN}}{password}::::::\n")
+        if changed:
+            time.sleep(1.1)
         return name
 
     def deliver(self, user: str, data: bytes) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -20,9 +21,11 @@ import pytest
 
 USERS = ("security", "team", "reporter", "maintainer", "ada", "grace")
 DOMAIN = "example.org"
-PASSWORD = "correct horse"
+PASSWORD = "correct-horse"
 MESSAGE_SIZE_LIMIT_BYTES = 2_000_000
 START_SECONDS = 20.0
+# Below the range of outgoing connections, so that a port is still free when Postfix is killed and started again.
+_PORTS = range(20000, 32000)
 
 _MASTER = """
 {port} inet n - n - - smtpd
@@ -135,11 +138,18 @@ class Postfix:
         self.root = Path(tempfile.mkdtemp(prefix="postfix-"))
         self.port, self.tls_port, self.starttls_port = _free_ports(3)
         self.ca_file = self.root / "tls" / "ca.pem"
+        self._dovecot: subprocess.Popen[bytes] | None = None
         self._write_everything()
 
     def start(self) -> None:
-        self._run("dovecot", "-c", str(self.root / "etc" / "dovecot.conf"))
-        self._run("postfix", "-c", str(self.root / "etc"), "start")
+        # In the foreground: a daemon would keep the pipe of its output open, and whoever reads that waits for ever.
+        self._dovecot = subprocess.Popen(
+            ["dovecot", "-F", "-c", str(self.root / "etc" / "dovecot.conf")],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._postfix("start")
         deadline = time.monotonic() + START_SECONDS
         for port in (self.port, self.tls_port, self.starttls_port):
             while not _listens(port):
@@ -149,14 +159,22 @@ class Postfix:
 
     def stop(self) -> None:
         """An orderly end of both servers; their files are removed."""
-        subprocess.run(["postfix", "-c", str(self.root / "etc"), "stop"], capture_output=True, check=False)
-        self._signal(self.root / "sasl" / "run" / "master.pid", signal.SIGTERM)
+        self._postfix("stop", check=False)
+        if self._dovecot is not None:
+            self._dovecot.terminate()
+            self._dovecot.wait(10)
         shutil.rmtree(self.root, ignore_errors=True)
 
     def kill(self) -> None:
         """Ends all of Postfix at once, in the midst of whatever it does; `start` brings it back."""
-        self._signal(self.root / "queue" / "pid" / "master.pid", signal.SIGKILL, group=True)
-        self._signal(self.root / "sasl" / "run" / "master.pid", signal.SIGKILL)
+        pid = int((self.root / "queue" / "pid" / "master.pid").read_text())
+        os.killpg(pid, signal.SIGKILL)
+        if self._dovecot is not None:
+            self._dovecot.terminate()
+            self._dovecot.wait(10)
+        deadline = time.monotonic() + 10
+        while _alive(pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def maildir(self, user: str) -> list[bytes]:
         """Everything delivered to `user` so far, oldest first, as Postfix wrote it (LF, three headers on top)."""
@@ -205,20 +223,19 @@ class Postfix:
             os.chown(self.root / name, owner.pw_uid, owner.pw_gid)
         make_certificates(self.root / "tls")
 
-    def _run(self, *command: str) -> None:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.fail(f"{command[0]} did not start: {done.stdout}{done.stderr}{self.log()}")
-
-    def _signal(self, pid_file: Path, number: signal.Signals, *, group: bool = False) -> None:
-        try:
-            pid = int(pid_file.read_text())
-            (os.killpg if group else os.kill)(pid, number)
-        except (OSError, ValueError):
-            return
-        deadline = time.monotonic() + 10
-        while _alive(pid) and time.monotonic() < deadline:
-            time.sleep(0.02)
+    def _postfix(self, command: str, *, check: bool = True) -> None:
+        output = self.root / "log" / "postfix-command"
+        with output.open("wb") as sink:
+            done = subprocess.run(
+                ["postfix", "-c", str(self.root / "etc"), command],
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                timeout=60,
+                check=False,
+            )
+        if check and done.returncode:
+            pytest.fail(f"postfix {command} failed: {output.read_text(errors='replace')}{self.log()}")
 
 
 def make_certificates(folder: Path) -> None:
@@ -240,14 +257,12 @@ def _demand(program: str, package: str) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    found: list[int] = []
+    while len(found) < count:
+        port = random.choice(_PORTS)
+        if port not in found and not _listens(port):
+            found.append(port)
+    return found
 
 
 def _listens(port: int) -> bool:
@@ -260,7 +275,7 @@ def _alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    return not Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.fixture(scope="session")

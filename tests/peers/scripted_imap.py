@@ -9,6 +9,7 @@ A script gets the command line and returns whether it was answered; where it ret
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import ssl
 from collections.abc import Callable
@@ -110,6 +111,9 @@ class ScriptedImap:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for connection in self.connections:
+            with contextlib.suppress(ConnectionError):
+                await connection.writer.wait_closed()
 
     def drop_all(self) -> None:
         """Close every connection."""

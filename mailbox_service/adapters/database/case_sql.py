@@ -26,6 +26,7 @@ class CaseSql(Sql):
                 message.c.sender,
                 message.c.case_id,
                 cases.c.ref,
+                cases.c.sealed,
                 cases.c.stage,
             )
             .select_from(message.outerjoin(cases, message.c.case_id == cases.c.id))
@@ -40,6 +41,7 @@ class CaseSql(Sql):
                 r.sender,
                 r.case_id,
                 r.ref,
+                bool(r.sealed),
                 r.case_id is not None and r.stage != Stage.CLOSED,
             )
             for r in rows

@@ -39,6 +39,7 @@ class OutboxSql(Sql):
                 outbound.c.mailbox,
                 case_id,
                 cases.c.ref,
+                sa.func.coalesce(cases.c.sealed, sa.false()),
                 outbound.c.about_message_id,
             )
             .select_from(

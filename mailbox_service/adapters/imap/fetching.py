@@ -47,13 +47,16 @@ class Unread:
     alone: set[int] = field(default_factory=set)  # were in a batch that ended the connection
     in_parts: set[int] = field(default_factory=set)  # sent more than they announced
 
-    def failed(self, uid: int, now: float) -> int:
+    def failed(self, uid: int, now: float) -> None:
         """Count a failure; the first one is retried with the next pass, later ones after doubling pauses."""
         count = self.failures[uid] = self.failures.get(uid, 0) + 1
         pause = min(self.deadlines.unread_first * 2 ** min(count - 2, 30), self.deadlines.unread_limit)
         self.retry_at[uid] = now + (pause if count > 1 else 0.0)
         self.alone.add(uid)
-        return count
+        if count >= ALARM_FAILURES:
+            log.error("imap message cannot be fetched", uid=uid, attempt=count)
+        else:
+            log.info("imap message was not handed out", uid=uid, attempt=count)
 
     def succeeded(self, uids: Sequence[int]) -> None:
         if self.failures or self.alone:
@@ -148,15 +151,8 @@ class Fetcher:
         for uid in batch:
             self._facts.pop(uid, None)
             if uid not in got:
-                self._failed(uid)
+                self._unread.failed(uid, self._monotonic())
         return fetched
-
-    def _failed(self, uid: int) -> None:
-        count = self._unread.failed(uid, self._monotonic())
-        if count >= ALARM_FAILURES:
-            log.error("imap message cannot be fetched", uid=uid, attempt=count)
-        else:
-            log.info("imap message was not handed out", uid=uid, attempt=count)
 
     async def _choose(self) -> list[int]:
         """Remove the next batch from the backlog: at most 50 messages and 4 MiB, or one single message."""
@@ -189,7 +185,7 @@ class Fetcher:
         unknown = {uid for uid in asked if uid not in self._facts}
         self._backlog[-FACTS_MESSAGES:] = [uid for uid in head if uid not in unknown]
         for uid in sorted(unknown):
-            self._failed(uid)
+            self._unread.failed(uid, self._monotonic())
 
     async def _bodies(self, uids: Sequence[int]) -> tuple[dict[int, bytes], Refusal | None]:
         # Some servers are wrong about sizes; what is far beyond is a fault, and the message is then fetched in parts.

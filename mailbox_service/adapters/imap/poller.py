@@ -150,7 +150,7 @@ class FolderWatcher:
     async def _follow(self, session: Session) -> None:
         name = await self._folder_name(session)
         compare_at = self._monotonic()
-        fruitless = 0
+        fruitless, told = 0, True
         self._settled = False
         while True:
             unsettled = not self._settled and self._nothing_pending()
@@ -158,13 +158,14 @@ class FolderWatcher:
                 since, missing = await self._compare_all(session, name)
                 compare_at = self._monotonic() + self._deadlines.full_comparison
             else:
-                since, missing = await self._compare_new(session, self.state)
+                since, missing = await self._compare_new(session, name, self.state, told)
             self._pauses.reset()
             self.status.failures, self.status.last_error = 0, ""
             fruitless = 0 if missing else fruitless + 1
             if fruitless > FRUITLESS_SEARCHES:
                 since = session.notices
             await self._wait(session, since, compare_at - self._monotonic())
+            told = session.notices != since
 
     async def _wait(self, session: Session, since: int, at_most: float) -> None:
         """Until the server tells of mail, or the next poll is due."""
@@ -209,9 +210,16 @@ class FolderWatcher:
             self._settled = True
         return since, len(missing)
 
-    async def _compare_new(self, session: Session, state: FolderState) -> tuple[int, int]:
-        """Look above the highest compared UID only: a shortcut between full comparisons."""
-        await session.noop()
+    async def _compare_new(self, session: Session, name: str, state: FolderState, told: bool) -> tuple[int, int]:
+        """Look above the highest compared UID only: a shortcut between full comparisons.
+
+        Where the server told of mail a NOOP brings the search up to date. A poll opens the folder anew instead, as
+        a folder that was deleted and made again says nothing to those who watch the old one.
+        """
+        if told:
+            await session.noop()
+        elif (await session.open(name)).uidvalidity != state.uidvalidity:
+            return await self._compare_all(session, name)
         since = session.notices
         missing = await self._newer(session, state)
         due = self._unread.due(self._monotonic())

@@ -9,6 +9,7 @@ import string
 _BASE64 = (string.ascii_letters + string.digits + "+/").encode()
 _NOT_BASE64 = bytes(b for b in range(256) if b not in _BASE64 and b != ord("="))
 _SAMPLE_BYTES = 1024
+_FEW_FOREIGN_BYTES = 8  # rubbish in a short text, not prose
 # Two base64 texts pasted together are seen in the wild; hundreds are not.
 _PASTED_SEGMENTS = 50
 _LINE_ENDS = re.compile(r"\r\n?")
@@ -29,9 +30,9 @@ def decoded(buf: bytes, start: int, end: int, encoding: str, limit_bytes: int) -
 
 
 def may_be_base64(buf: bytes, start: int, end: int) -> bool:
-    """Is hardly anything at the beginning of the content foreign to base64? Prose has a blank in every tenth place at least."""
+    """Is hardly anything at the beginning of the content foreign to base64? Prose has blanks."""
     sample = buf[start : min(end, start + _SAMPLE_BYTES)]
-    return len(sample.translate(None, _BASE64 + b"=\r\n")) <= len(sample) // 20
+    return len(sample.translate(None, _BASE64 + b"=\r\n")) <= max(_FEW_FOREIGN_BYTES, len(sample) // 20)
 
 
 def _base64(raw: bytes) -> bytes:

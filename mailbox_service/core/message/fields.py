@@ -188,18 +188,18 @@ def _hides_author(name: str, line: str) -> bool:
     start = line.lstrip(" \t")[:8].lower()
     # The list of signed fields of a DKIM-Signature is folded as "h=...\n from:to:...", in most signed mail.
     return (
-        start.startswith("from")
-        and ":" in start
-        and "signature" not in name
-        and _looks_like_from(start.partition(":")[0])
+        start.startswith("from") and ":" in start and "sign" not in name and _looks_like_from(start.partition(":")[0])
     )
 
 
 def _note_odd_line(line: str, found: Fields) -> None:
     """A line with a bare CR inside, or a continuation that reads as a From."""
-    if "\r" in line:
+    first, *pieces = line.split("\r")
+    if pieces:
         found.defects.add("bare CR in the header")
-    if any(_looks_like_from(piece.partition(":")[0]) for piece in line.split("\r") if ":" in piece):
+    if first[:1] in (" ", "\t"):
+        pieces.append(first)
+    if any(_looks_like_from(piece.partition(":")[0]) for piece in pieces if ":" in piece):
         _note_author(found)
 
 

@@ -34,7 +34,7 @@ _REPORT_TYPES = frozenset(
 _RETURNED_HEADERS = frozenset({"text/rfc822-headers", "message/rfc822-headers", "message/global-headers"})
 _STATUS_TYPES = _REPORT_TYPES - _RETURNED_HEADERS
 _HTML_TYPES = frozenset({"text/html", "text/x-amp-html", "text/enriched", "text/richtext", "text/watch-html"})
-_READ_IN_PLACE = _HTML_TYPES | {"text/plain", "text/markdown", "text/x-markdown", "text"}
+_READ_IN_PLACE = _HTML_TYPES | {"text/plain", "text/markdown", "text/x-markdown"}
 _SMIME = ("application/pkcs7-mime", "application/x-pkcs7-mime")
 _RETURNED_ID = re.compile(
     r"^[ \t>|]{0,40}Message-ID:[ \t]*(?:\n[ \t>|]{0,40})?(<[^\n]{1,998})", re.IGNORECASE | re.MULTILINE
@@ -61,8 +61,9 @@ class Reader:
 
     def read(self) -> None:
         """Go through all leaves in document order."""
-        for container in self.structure.containers:
-            self._read_container(container)
+        for kind, nested in self.structure.containers:
+            if not nested:
+                self._read_container(kind)
         for entity in self.structure.entities:
             if entity.message:
                 self._read_nested_header(entity)
@@ -72,10 +73,7 @@ class Reader:
         if not self.texts:
             self._read_loose()
 
-    def _read_container(self, container: Entity) -> None:
-        if container.nested:
-            return
-        kind = container.content_type
+    def _read_container(self, kind: str) -> None:
         if kind == "multipart/report":
             self.is_report = True
         elif kind == "multipart/signed":

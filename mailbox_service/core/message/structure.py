@@ -53,7 +53,7 @@ class Structure:
     """What the walk found, in document order. Entities with `message` set hold the header of a nested message."""
 
     entities: list[Entity] = field(default_factory=list)
-    containers: list[Entity] = field(default_factory=list)  # the multiparts met
+    containers: list[tuple[str, int]] = field(default_factory=list)  # content type and `nested` of the multiparts met
     loose: list[tuple[bytes, int, int, int]] = field(
         default_factory=list
     )  # preambles, epilogues: buf, start, end, nested
@@ -177,12 +177,12 @@ def _nested_message(entity: Entity, found: Structure) -> Entity:
 
 def _parts(entity: Entity, found: Structure, budget: list[int]) -> list[Entity]:
     """The parts of a multipart; none (and the entity a text) when its boundary stands nowhere in it."""
-    found.containers.append(entity)
+    found.containers.append((entity.content_type, entity.nested))
     declared = entity.parameters.get("boundary", "")[:_BOUNDARY_CHARS].rstrip(" ")
     spans, loose = _split(entity, declared.encode("latin-1"), found, budget) if declared else ([], [])
     if not spans:
         found.defects.add("boundary not found" if declared else "multipart without boundary")
-        guess = _GUESS.search(entity.buf, entity.start, min(entity.end, entity.start + _GUESS_WITHIN_BYTES))
+        guess = _GUESS.search(entity.buf, max(0, entity.start - 1), min(entity.end, entity.start + _GUESS_WITHIN_BYTES))
         if guess:
             spans, loose = _split(entity, guess[1], found, budget)
     if not spans:
