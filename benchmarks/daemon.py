@@ -12,12 +12,14 @@ import time
 from pathlib import Path
 
 from mailbox_service import app, logs
+from mailbox_service.adapters.database.reading_sql import MessageFilter
 from mailbox_service.config import load
 
 POLL_SECONDS = 0.1
 
 
-async def work_off(service: app.Service) -> float:
+async def work_off(service: app.Service) -> tuple[float, int]:
+    """Seconds it took, and how many messages are on file."""
     stop = asyncio.Event()
     started = time.perf_counter()
     running = asyncio.create_task(service.run(stop))
@@ -30,9 +32,10 @@ async def work_off(service: app.Service) -> float:
         if settled and not left["messages"] and not left["marks"] and not left["mails"]:
             break
     seconds = time.perf_counter() - started
+    messages = await service.database.transact(lambda tx: len(tx.list_messages(MessageFilter())))
     stop.set()
     await running
-    return seconds
+    return seconds, messages
 
 
 def main() -> None:
@@ -45,15 +48,10 @@ def main() -> None:
     service = app.Service.open(config)
     if arguments.profile:
         profile = cProfile.Profile()
-        seconds = profile.runcall(asyncio.run, work_off(service))
+        seconds, messages = profile.runcall(asyncio.run, work_off(service))
         profile.dump_stats(arguments.profile)
     else:
-        seconds = asyncio.run(work_off(service))
-    again = app.Database.open(config.database.connection_url())
-    from mailbox_service.adapters.database.reading_sql import MessageFilter
-
-    messages = len(again.run(lambda tx: tx.list_messages(MessageFilter())))
-    again.close()
+        seconds, messages = asyncio.run(work_off(service))
     usage = resource.getrusage(resource.RUSAGE_SELF)
     figures = {
         "seconds": seconds,

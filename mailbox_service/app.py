@@ -16,9 +16,8 @@ from mailbox_service.adapters.imap import FolderPlan, ImapAccount, ImapSource, M
 from mailbox_service.adapters.secrets import TokenSecrets
 from mailbox_service.adapters.smtp import SmtpAccount, SmtpTransport
 from mailbox_service.adapters.templates import Templates
-from mailbox_service.config import Config
+from mailbox_service.config import Config, WithPassword
 from mailbox_service.config import Mailbox as MailboxConfig
-from mailbox_service.config import WithPassword
 from mailbox_service.core.budget import AnswerLimits
 from mailbox_service.core.tokens import TokenKey
 from mailbox_service.errors import MailboxServiceError, PermanentError, TemporaryError

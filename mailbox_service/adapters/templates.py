@@ -312,7 +312,7 @@ def _load_overrides(folder: Path) -> dict[str, _Parsed]:
 
 
 def _try_out(name: str, source: str, path: Path) -> None:
-    """Compiles and renders `source` in a child with limits: even compiling `{{ 9**9**9 }}` does not end.
+    """Compiles and renders `source` in a child with limits: even compiling `{{ 9**(9**9) }}` does not end.
 
     Raises: TemplateError.
     """

@@ -37,7 +37,7 @@ class AnswerBudget:
         """Take one answer out of the budgets, or say which limit forbids it ("" when it was taken)."""
         keys = answer_keys(mailbox, sender, authenticated, now)
         share = 1 if authenticated else 2
-        caps = (
+        caps: tuple[tuple[Key, int, str], ...] = (
             (keys[0], limits.sender_per_day, SENDER_LIMIT),
             (keys[1], limits.domain_per_day, DOMAIN_LIMIT),
             (keys[2], limits.per_hour, HOUR_LIMIT),

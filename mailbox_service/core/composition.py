@@ -52,7 +52,7 @@ class Outgoing:
     """One mail before it is composed. Nothing here but message ids and the recipient may come from outside."""
 
     from_address: str
-    from_name: str  # "" for none
+    from_name: str  # "" for none; runs of blanks become one
     to_address: str
     reply_to: str | None
     subject: str
@@ -162,11 +162,13 @@ def _address(header: str, name: str, address: str) -> str:
         raise ValueError(f"{header}: not exactly one mail address")
     if not _is_clean(name):
         raise ValueError(f"{header}: a control character in the name")
+    # Readers take any run of blanks in a phrase for one (RFC 5322 §3.2.2); so that all agree, so do we.
+    name = " ".join(name.split())
     if not name:
         return address
     # A short ASCII name is quoted whether it needs it or not. An encoded word does not belong into quotes, but
     # readers decode it there all the same: a name that looks like one is encoded as a whole.
-    if name.isascii() and len(name) <= FOLD_CHARS - 16 and "=?" not in name and name == name.strip():
+    if name.isascii() and len(name) <= FOLD_CHARS - 16 and "=?" not in name:
         quoted = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     else:
         quoted = _encoded_words(name, len(header) + 2)

@@ -57,6 +57,7 @@ class Subject:
     quiet: bool
     addressed_to_us: bool  # one of the mailbox's addresses stands in To or Cc
     from_ourselves: bool  # From is one of the mailbox's own addresses
+    service_mail: bool = False  # carries the loop header of a service like this one, ours or another's
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,10 @@ def route(subject: Subject, thread: Thread, *, ack_unauthenticated: bool = True)
     """
     if subject.automatic.kind in (Automatic.BOUNCE, Automatic.RECEIPT):
         return Routing(Disposition.BOUNCE, "delivery or read notification", case=thread.own_case)
+    if subject.service_mail:
+        # A notice of ours that comes back sounds like the report it tells of. Whoever forges the header hides
+        # nobody's mail but their own, and even that stays on file.
+        return Routing(Disposition.AUTOMATIC, "mail of this service, or of one like it")
     if subject.automatic.kind is Automatic.REPLY:
         # An out-of-office note quotes our own words, which sound like a report; and a machine's reply is never a
         # first report. Where it answers nothing of ours, the maintainers are shown what sounds like one.

@@ -106,8 +106,9 @@ def conclude(
     tx.spend(desk.budget.spent)
     tx.finish(writes.finished, now)
     for decision in decisions:
-        if decision.routing.with_redirected is not None and decision.case is not None and decision.case.id is not None:
-            tx.move_to_case(MessageId(decision.routing.with_redirected), decision.case.id, "its redirect was answered")
+        redirected = decision.routing.with_redirected
+        if redirected is not None and decision.case is not None and decision.case.id is not None:
+            tx.send_into_case(MessageId(redirected), decision.case.id, now)
     return Concluded(
         tuple((d.understood.claim.id, d.routing.disposition, d.case.ref if d.case else "") for d in decisions),
         len(batch) - len(mine),
@@ -141,6 +142,9 @@ class _Desk:
                 self.named.setdefault(known.message_id, []).append(
                     Named(known.mailbox, known.sender.lower(), case, known.case_open)
                 )
+        joining = [u.claim.case_id for u in batch if u.claim.decided == Disposition.ATTACHED and u.claim.case_id]
+        for case in tx.cases_of(joining) if joining else ():
+            self._existing_case(case.id, case.ref, case.sealed, case.mailbox)
         self.budget = AnswerBudget(tx.budgets(self._budget_keys(batch)))
 
     # --- deciding -----------------------------------------------------------------------------------------
@@ -160,6 +164,9 @@ class _Desk:
         return decision
 
     def _route(self, understood: Understood, mailbox: Mailbox) -> Routing:
+        if understood.claim.decided == Disposition.ATTACHED and understood.claim.case_id is not None:
+            case = self._existing[understood.claim.case_id]
+            return Routing(Disposition.ATTACHED, "its redirect was answered", case=case, verified=True)
         if understood.claim.decided is not None:
             return _as_decided(understood, understood.claim.decided, mailbox)
         if understood.claim.partial:
@@ -280,7 +287,10 @@ class _Desk:
             else:
                 writes.mails += self.correspondence.notice_message(mailbox, understood, case, routing.verified)
         elif routing.disposition is Disposition.HOLD and not routing.digest:
-            writes.mails += self.correspondence.held(mailbox, understood.claim, routing.why)
+            if self.budget.count(new_cases_key(mailbox.name, self.now)) > mailbox.notices.collect_above_per_hour:
+                writes.collected.append(_item(decision, "digest", routing.disposition.value))
+            else:
+                writes.mails += self.correspondence.held(mailbox, understood.claim, routing.why)
         if routing.disposition is Disposition.CASE and decision.no_answer:
             writes.collected.append(_item(decision, "digest", "unanswered", why=decision.no_answer))
         elif routing.disposition in (Disposition.REDIRECT, Disposition.SPAM) or routing.digest:

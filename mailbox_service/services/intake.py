@@ -136,12 +136,16 @@ class Intake:
 
     async def run(self) -> None:
         """Work for ever: what is handed over at once, what is left behind every few seconds."""
+        loop = asyncio.get_running_loop()
+        recovery_at = loop.time()
         while True:
+            if loop.time() >= recovery_at:
+                await self._recover()
+                recovery_at = loop.time() + RECOVERY_SECONDS
             try:
-                async with asyncio.timeout(RECOVERY_SECONDS):
+                async with asyncio.timeout_at(recovery_at):
                     claims = await self._handed_over.get()
             except TimeoutError:
-                await self._recover()
                 continue
             try:
                 await self.work(claims)

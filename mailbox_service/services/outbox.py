@@ -51,6 +51,8 @@ SEND_SECONDS = 240.0
 LEASE_MARGIN = timedelta(seconds=SEND_SECONDS + 30)
 MAX_UNKNOWN_OUTCOMES = 3
 SETTLE_TRIES = 5
+# The lease was about to end, or we were told to stop.
+NOT_ATTEMPTED = Delivery(DeliveryOutcome.TEMPORARY, "not attempted")
 AUTO_REPLIED = frozenset({"acknowledgement", "acknowledgement_collected", "redirect"})
 
 
@@ -195,7 +197,7 @@ class Outbox:
     ) -> None:
         mailbox = self._mailboxes[one.mailbox]
         envelope = Envelope(mailbox.envelope_from or mailbox.address, one.recipient)
-        delivery = Delivery(DeliveryOutcome.TEMPORARY, "not attempted: the lease was about to end")
+        delivery = NOT_ATTEMPTED
         try:
             if self._timing.clock() + LEASE_MARGIN < lease_until and not self._stopping:
                 async with asyncio.timeout(SEND_SECONDS):
@@ -257,6 +259,8 @@ class Outbox:
             return Settled(one, Settlement.SENT, delivery.reply, now)
         if delivery.outcome in (DeliveryOutcome.PERMANENT, DeliveryOutcome.TOO_LARGE):
             return Settled(one, Settlement.FAILED, delivery.reply, now)
+        if delivery == NOT_ATTEMPTED:
+            return Settled(one, Settlement.RETRY, delivery.reply, now)
         due = now + backoff(one.attempt, self._policy.first_retry, self._policy.longest_retry, self._timing.jitter())
         if unknown and one.unknown_outcomes + 1 >= MAX_UNKNOWN_OUTCOMES:
             return Settled(one, Settlement.FAILED, f"outcome unknown three times; {delivery.reply}", now, unknown)

@@ -173,7 +173,8 @@ class Claim:
     size_bytes: int
     envelope_from: str | None
     envelope_to: str | None
-    decided: str | None  # a person's decision ("case", "redirect", "spam") that outranks the sorter
+    decided: str | None  # a disposition that was decided elsewhere and outranks the sorter
+    case_id: CaseId | None  # with `decided` "attached": the case it joins
     data: bytes | None  # None: read it with `Transaction.raw`
 
 
@@ -412,7 +413,13 @@ class Transaction(Protocol):
         """Messages reach their final state, and the server may be told. Raises: LostLease."""
         ...
 
-    def move_to_case(self, message: MessageId, case: CaseId, why: str) -> None: ...
+    def cases_of(self, ids: Sequence[CaseId]) -> list[OpenCase]:
+        """The cases of these ids."""
+        ...
+
+    def send_into_case(self, message: MessageId, case: CaseId, now: datetime) -> None:
+        """An earlier message joins a case: it is worked once more, and the maintainers are shown it."""
+        ...
 
     # telling the server
     def mark_jobs(self, folder: FolderId, limit: int, now: datetime) -> list[MarkJob]: ...

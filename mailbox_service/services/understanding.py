@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mailbox_service.core.automatic import Automatic, AutomaticMail, recognise
+from mailbox_service.core.automatic import LOOP_MARKER, Automatic, AutomaticMail, recognise
 from mailbox_service.core.evidence import Authentication, authenticate
 from mailbox_service.core.message import Encryption, ParsedMessage, parse
 from mailbox_service.core.routing import Subject
@@ -54,6 +54,7 @@ def understand(claim: Claim, data: bytes, mailbox: Mailbox, sorter: Sorter) -> U
         quiet=claim.quiet,
         addressed_to_us=_addressed_to(message, own, claim.envelope_to),
         from_ourselves=message.from_ is not None and message.from_.key in own,
+        service_mail=message.header(LOOP_MARKER) is not None,
     )
     return Understood(claim, message, automatic, authentication, verdict, subject, _names(message, automatic))
 

@@ -169,6 +169,9 @@ class Dovecot:
 
     def start(self) -> None:
         """Start, on the same ports and with the same mail as before; returns when it accepts connections."""
+        for lock in (self.folder / "mail").rglob("*.lock"):
+            # Left by a process that was killed; Dovecot would wait for minutes until it dares to break it.
+            lock.unlink(missing_ok=True)
         with (self.folder / "stderr").open("ab") as errors:
             self._process = subprocess.Popen(
                 self._as_user("dovecot", "-F", "-c", str(self._configuration)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -125,12 +126,12 @@ class _Conversation:
                 await self.server.release.wait()
                 return False
             return await self.act(script.then) and False
-        content = b""
+        content = bytearray(b"\r\n")
         while not content.endswith(b"\r\n.\r\n"):
             piece = await self.reader.readline()
             if not piece:
                 return False
-            content = content + piece if content else b"\r\n" + piece
+            content += piece
         self.server.dots_seen += 1
         if script.raw_final_reply is not None:
             await self.write(script.raw_final_reply)
@@ -141,7 +142,7 @@ class _Conversation:
             await self.server.release.wait()
             reply = "250 2.0.0 late"
         if reply.startswith("250"):
-            self.server.accepted.append(content[2:-3].replace(b"\r\n..", b"\r\n."))
+            self.server.accepted.append(bytes(content[:-3]).replace(b"\r\n..", b"\r\n.")[2:])
         return await self.act(reply) and not script.close_after_final_reply
 
 
@@ -160,8 +161,12 @@ async def scripted_smtp(script: Script | None = None, tls: ssl.SSLContext | None
         finally:
             tasks.discard(task)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls, limit=1 << 20)
-    peer.port = server.sockets[0].getsockname()[1]
+    listener = socket.socket()
+    # Small and fixed: else the kernel grows it to several MB, and a client never notices that nobody reads.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    listener.bind(("127.0.0.1", 0))
+    peer.port = listener.getsockname()[1]
+    server = await asyncio.start_server(serve, sock=listener, ssl=tls)
     try:
         yield peer
     finally:

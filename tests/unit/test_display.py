@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailbox_service.core.display import harmless, shorten
@@ -14,6 +14,7 @@ FORBIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 JOINERS = "\u200c\u200d"
 
 
+@settings(deadline=None)
 @given(st.text(), st.booleans())
 def test_no_forbidden_character_is_left(text: str, keep: bool) -> None:
     allowed = JOINERS + "\n" if keep else JOINERS
@@ -21,12 +22,14 @@ def test_no_forbidden_character_is_left(text: str, keep: bool) -> None:
         assert char in allowed or unicodedata.category(char) not in FORBIDDEN
 
 
+@settings(deadline=None)
 @given(st.text(), st.booleans())
 def test_it_is_idempotent(text: str, keep: bool) -> None:
     once = harmless(text, keep_newlines=keep)
     assert harmless(once, keep_newlines=keep) == once
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(codec="ascii", categories=["L", "N", "P", "S", "Zs"])))
 def test_printable_ascii_stays_as_it_is(text: str) -> None:
     assert harmless(text) == text
@@ -59,6 +62,7 @@ def test_line_breaks_stay_where_they_are_wanted() -> None:
     assert harmless("a\r\nb\rc\nd\u2028e", keep_newlines=True) == "a\nb\nc\nd\ne"
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(0, 50))
 def test_shortened_text_fits(text: str, limit: int) -> None:
     short = shorten(text, limit)

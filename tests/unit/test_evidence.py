@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailbox_service.core.evidence import (
@@ -182,6 +182,7 @@ def test_results_keep_their_properties() -> None:
     )
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="a.;=() \"\\1dkimpsheadrf@<>'\n\t", max_size=200))
 def test_any_text_is_read(value: str) -> None:
     read = parse_results(value)

@@ -52,12 +52,13 @@ def check(message: ParsedMessage) -> None:
         assert message.from_.addr_spec.count("@") == 1 and len(message.from_.addr_spec) <= 254
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2000))
 def test_any_bytes_are_parsed(raw: bytes) -> None:
     check(strict(raw))
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(FILES),
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 12), st.binary(max_size=6)), min_size=1, max_size=6),
@@ -118,6 +119,7 @@ blocks = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(blocks, min_size=1, max_size=8))
 def test_structured_rubbish_is_parsed(parts: list[str]) -> None:
     check(strict("\n".join(parts).encode("utf-8", "surrogatepass")))

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from mailbox_service.adapters.database.sql import Sql
 from mailbox_service.adapters.database.tables import cases, counter, journal, message
 from mailbox_service.core.case import Stage
+from mailbox_service.core.routing import Disposition
 from mailbox_service.services import ports
 from mailbox_service.services.ports import MessageId
 
@@ -123,9 +124,26 @@ class CaseSql(Sql):
         if sealed:
             self.connection.execute(cases.update().where(cases.c.id.in_(sealed)).values(sealed=True))
 
-    def move_to_case(self, message_id: MessageId, case: ports.CaseId, why: str) -> None:
+    def cases_of(self, ids: Sequence[ports.CaseId]) -> list[ports.OpenCase]:
+        rows = self.connection.execute(sa.select(cases).where(cases.c.id.in_(ids)).order_by(cases.c.id))
+        return [
+            ports.OpenCase(
+                r.mailbox, r.reporter, r.subject, r.unsure, r.sealed, r.quiet, id=ports.CaseId(r.id), ref=r.ref
+            )
+            for r in rows
+        ]
+
+    def send_into_case(self, message_id: MessageId, case: ports.CaseId, now: datetime) -> None:
         self.connection.execute(
             message.update()
-            .where(message.c.id == message_id)
-            .values(disposition="attached", case_id=case, why=why, state="done")
+            .where(message.c.id == message_id, message.c.state == "done", message.c.case_id.is_(None))
+            .values(
+                state="waiting",
+                disposition=Disposition.ATTACHED.value,
+                case_id=case,
+                decided_by="thread",
+                attempts=0,
+                lease_until=None,
+                due_at=now,
+            )
         )

@@ -45,6 +45,7 @@ CLAIM_COLUMNS = (
     message.c.envelope_to,
     message.c.disposition,
     message.c.decided_by,
+    message.c.case_id,
 )
 
 
@@ -398,6 +399,7 @@ def _first_claim(item: ports.NewMessage, id_: MessageId) -> ports.Claim:
         envelope_from=raw.envelope_from,
         envelope_to=raw.envelope_to,
         decided=None,
+        case_id=None,
         data=raw.data,
     )
 
@@ -417,6 +419,7 @@ def _claim(row: Any) -> ports.Claim:
         envelope_from=row.envelope_from,
         envelope_to=row.envelope_to,
         decided=row.disposition if row.decided_by else None,
+        case_id=row.case_id,
         data=None,
     )
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from mailbox_service.adapters.database.sql import Sql
 from mailbox_service.adapters.database.tables import (
     cases,
+    folder,
     journal,
     mailbox,
     message,
@@ -81,7 +82,18 @@ class ReadingSql(Sql):
         return dict(row._mapping)
 
     def sources_of(self, message_id: MessageId) -> list[Row]:
-        query = sa.select(source).where(source.c.message_id == message_id).order_by(source.c.id)
+        """Where the message came from, each with the name and UIDVALIDITY of its folder where it has one."""
+        query = (
+            sa.select(source, folder.c.name.label("folder"), folder.c.uidvalidity)
+            .select_from(source.outerjoin(folder, source.c.folder_id == folder.c.id))
+            .where(source.c.message_id == message_id)
+            .order_by(source.c.id)
+        )
+        return [dict(row._mapping) for row in self.connection.execute(query)]
+
+    def fates_of(self, ids: Sequence[int]) -> list[Row]:
+        """State and disposition of each of the messages `ids`."""
+        query = sa.select(message.c.id, message.c.state, message.c.disposition).where(message.c.id.in_(ids))
         return [dict(row._mapping) for row in self.connection.execute(query)]
 
     def list_cases(self, name_of_mailbox: str | None = None) -> list[Row]:
@@ -190,6 +202,12 @@ class ReadingSql(Sql):
 
     def _count(self, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> int:
         return int(self.connection.scalar(sa.select(sa.func.count()).select_from(table).where(*conditions)) or 0)
+
+    def moment(self) -> datetime | None:
+        """A time that the host's clock must not be behind: the server's own, or when mail was last stored."""
+        if self.connection.dialect.name == "postgresql":
+            return self.connection.scalar(sa.select(sa.func.now()))
+        return self.connection.scalar(sa.select(sa.func.max(message.c.stored_at)))
 
     def known_mailboxes(self) -> list[str]:
         return list(self.connection.scalars(sa.select(mailbox.c.name)))

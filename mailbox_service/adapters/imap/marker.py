@@ -39,7 +39,11 @@ class MarkStatus:
 
 
 class Marker:
-    """All marks of one account. `watched` tells the folders its watchers have opened so far."""
+    """All marks of one account.
+
+    `watched` tells the folders its watchers have opened so far; `is_watched`, whether they watch, or would if it
+    were made, the folder of a name.
+    """
 
     def __init__(
         self,
@@ -47,8 +51,10 @@ class Marker:
         logins: Logins,
         marks: Mapping[Mark, MarkPlan],
         watched: Callable[[], Sequence[FolderState]],
+        is_watched: Callable[[str], bool],
     ) -> None:
-        self._door, self._logins, self._marks, self._watched = door, logins, marks, watched
+        self._door, self._logins, self._marks = door, logins, marks
+        self._watched, self._is_watched = watched, is_watched
         self._deadlines = logins.deadlines
         self._targets = Targets()
         self._pauses = Pauses(self._deadlines.retry_first, self._deadlines.retry_limit, logins.random)
@@ -62,7 +68,7 @@ class Marker:
                 await self._serve()
             except AuthenticationError as error:
                 self.status.login_refused = True
-                pause = max(self._logins.closed_seconds(), self._failed(str(error)))
+                pause = self._failed(str(error), at_least=self._logins.closed_seconds())
             except TemporaryError as error:
                 pause = self._failed(str(error))
             except Exception as error:
@@ -79,8 +85,8 @@ class Marker:
             async with self._logins.session() as session:
                 await self._work_off(session)
 
-    def _failed(self, error: str) -> float:
-        pause = self._pauses.next()
+    def _failed(self, error: str, at_least: float = 0.0) -> float:
+        pause = max(self._pauses.next(), at_least)
         self.status.failures, self.status.last_error = self._pauses.failures, error
         log.warning(
             "imap marker disconnected",
@@ -169,14 +175,17 @@ class Marker:
         if plan.flags:
             await self._flag(session, here, plan.flags)
         results |= dict.fromkeys(here, MarkResult.DONE)
-        # Mail moved into a folder that is watched would come in again as new mail.
-        if plan.folder is not None and plan.folder not in [state.name for state in self._watched()]:
+        if plan.folder is not None and await self._may_move_to(session, plan.folder):
             if session.can("MOVE"):
                 results |= await self._move(session, here, plan.folder)
             elif session.can("UIDPLUS"):
                 await self._copy_and_expunge(session, here, plan.folder)
             # With neither, the original could only be removed together with whatever others have marked deleted.
         return results
+
+    async def _may_move_to(self, session: Session, folder: str) -> bool:
+        """Mail moved into a folder that is watched would come in again as new mail."""
+        return not self._is_watched(folder) and not self._is_watched(await self._targets.find_or_make(session, folder))
 
     async def _flag(self, session: Session, uids: Sequence[int], flags: Sequence[str]) -> None:
         """Add `flags`; a keyword the server does not allow is left out, a system flag must work."""

@@ -71,6 +71,11 @@ class FolderWatcher:
         self.state: FolderState | None = None
         self.status = WatchStatus(folder=plan.name or "Junk")
 
+    @property
+    def finds_junk(self) -> bool:
+        """Whether it looks for the server's Junk folder, whatever that is called."""
+        return self._plan.junk and self._plan.name is None
+
     # --- the two ways to run ----------------------------------------------------------------------------------
 
     async def watch(self) -> None:
@@ -108,8 +113,7 @@ class FolderWatcher:
             return self._failed(error)
         except AuthenticationError as error:
             self.status.login_refused = True
-            self.status.last_error = str(error)
-            return max(self._logins.closed_seconds(), self._failed(error))
+            return self._failed(error, at_least=self._logins.closed_seconds())
         except TemporaryError as error:
             return self._failed(error)
         except Exception as error:
@@ -122,8 +126,8 @@ class FolderWatcher:
             return self._failed(TemporaryError(type(error).__name__))
         return 0.0
 
-    def _failed(self, error: TemporaryError) -> float:
-        pause = self._pauses.next()
+    def _failed(self, error: TemporaryError, at_least: float = 0.0) -> float:
+        pause = max(self._pauses.next(), at_least)
         self.status.failures = self._pauses.failures
         self.status.last_error = str(error)
         log.warning(

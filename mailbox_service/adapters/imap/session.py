@@ -269,12 +269,13 @@ class Session:
         Raises: ConnectionLost, also when the server fell silent.
         """
         protocol, loop = self._protocol, asyncio.get_running_loop()
+        # A command with a deadline of its own has to be over by then, however much is said.
+        end = loop.time() + (self._deadlines.command if silence is None else silence)
         silence = self._deadlines.silence if silence is None else silence
         try:
             exchange = Exchange(
                 name, protocol.new_tag(), *args, prefix=prefix, pieces=pieces, budget_bytes=budget_bytes
             )
-            end = loop.time() + max(self._deadlines.command, silence)
             async with asyncio.timeout(silence) as limit:
 
                 def alive() -> None:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from mailbox_service.adapters.imap.folders import Targets, find_junk
+from mailbox_service.adapters.imap.answers import Listed
+from mailbox_service.adapters.imap.folders import Targets, find_junk, junk_of
 from mailbox_service.adapters.imap.logins import Alarm, Logins
 from mailbox_service.adapters.imap.marker import Marker
+from mailbox_service.adapters.imap.names import encode_mailbox
 from mailbox_service.adapters.imap.poller import FolderWatcher
 from mailbox_service.adapters.imap.session import FolderMissing, Session
 from mailbox_service.adapters.imap.settings import (
@@ -85,10 +87,19 @@ class ImapSource:
         self._logins = Logins(mailbox, account, deadlines or Deadlines(), random, monotonic, alarm)
         self._folders, self._marks = tuple(folders), marks
         self.watchers = tuple(FolderWatcher(plan, door, self._logins, clock) for plan in self._folders)
-        self.marker = Marker(door, self._logins, marks, self._opened)
+        self.marker = Marker(door, self._logins, marks, self._opened, self._is_watched)
 
     def _opened(self) -> list[FolderState]:
         return [watcher.state for watcher in self.watchers if watcher.state is not None]
+
+    def _is_watched(self, name: str) -> bool:
+        """Whether a watcher follows the folder `name`, or will when it comes to be."""
+        names = {state.name.lower() for state in self._opened()}
+        names |= {plan.name.lower() for plan in self._folders if plan.name is not None}
+        if name.lower() in names:
+            return True
+        looking = any(watcher.state is None and watcher.finds_junk for watcher in self.watchers)
+        return looking and any(junk_of([Listed(encode_mailbox(name), mark)]) is not None for mark in "/.")
 
     async def pass_once(self) -> None:
         """One full comparison of every folder. Raises: TemporaryError and its kin, of the first that fails."""
@@ -99,26 +110,23 @@ class ImapSource:
         """Log in and look around, changing nothing. Raises: TemporaryError and its kin."""
         async with self._logins.session() as session:
             folders = tuple([await self._folder(session, plan) for plan in self._folders])
-            watched = {folder.name for folder in folders}
-            targets = Targets()
+            targets = [
+                await self._target(session, mark, plan.folder)
+                for mark, plan in self._marks.items()
+                if plan.folder is not None
+            ]
             return ImapReport(
                 capabilities=session.capabilities,
                 idle=self._logins.account.idle and session.can("IDLE"),
                 can_move=session.can("MOVE") or session.can("UIDPLUS"),
                 folders=folders,
-                targets=tuple(
-                    [
-                        TargetReport(
-                            mark=mark,
-                            name=plan.folder,
-                            exists=await targets.existing(session, plan.folder) is not None,
-                            watched=plan.folder in watched,
-                        )
-                        for mark, plan in self._marks.items()
-                        if plan.folder is not None
-                    ]
-                ),
+                targets=tuple(targets),
             )
+
+    async def _target(self, session: Session, mark: Mark, folder: str) -> TargetReport:
+        existing = await Targets().existing(session, folder)
+        watched = self._is_watched(folder) or (existing is not None and self._is_watched(existing))
+        return TargetReport(mark, folder, existing is not None, watched)
 
     async def _folder(self, session: Session, plan: FolderPlan) -> FolderReport:
         name = plan.name if plan.name is not None else await find_junk(session)

@@ -1,0 +1,111 @@
+"""`case`: the reports, and all that followed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mailbox_service.cli import message, outbox
+from mailbox_service.cli.invocation import AsJson, Invocation, Limit, OfMailbox, known_mailbox
+from mailbox_service.cli.output import Column, facts, heading, listing, passage, shown, write, write_json
+from mailbox_service.core.display import harmless
+
+if TYPE_CHECKING:
+    from mailbox_service.adapters.database.transaction import SqlTransaction
+
+app = typer.Typer(name="case", help="The cases: one report and all that follows.", no_args_is_help=True)
+
+Stages = Literal[
+    "received",
+    "reviewing",
+    "needs_info",
+    "reproduced",
+    "patched",
+    "fix_verified",
+    "released",
+    "published",
+    "closed",
+]
+
+# The stable keys of --json (docs/cli.md).
+KEYS = ("ref", "mailbox", "stage", "reporter", "subject", "opened_at", "unsure", "messages")
+COLUMNS = (
+    Column("REF", "ref"),
+    Column("OPENED (UTC)", "opened_at"),
+    Column("MAILBOX", "mailbox"),
+    Column("STAGE", "stage"),
+    Column("REPORTER", "reporter", shrinks=True),
+    Column("SUBJECT", "subject", shrinks=True),
+    Column("UNSURE", "unsure"),
+    Column("MESSAGES", "messages"),
+)
+_FACTS = ("mailbox", "stage", "reporter", "subject", "opened_at", "closed_at", "unsure", "sealed", "quiet")
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    as_json: AsJson = False,
+    mailbox: OfMailbox = None,
+    stage: Annotated[Stages | None, typer.Option(help="Only in this stage.")] = None,
+    limit: Limit = None,
+) -> None:
+    """All cases, oldest first."""
+    invocation = Invocation.of(context)
+    with invocation.database() as database:
+        config = invocation.config()
+        database.run(lambda tx: known_mailbox(tx, mailbox, config))
+        rows = database.run(lambda tx: tx.list_cases(mailbox))
+    rows = [row for row in rows if stage is None or row["stage"] == stage]
+    listing(rows[-limit:] if limit else rows, COLUMNS, KEYS, as_json=as_json, empty="No cases.")
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    reference: Annotated[str, typer.Argument(metavar="REF", help="For example SEC-2026-0001.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """One case: its facts, its journal, its messages and the mails that went out."""
+    with Invocation.of(context).database() as database:
+        case, journal, messages, mails = database.run(lambda tx: _everything(tx, reference))
+    if as_json:
+        write_json(
+            {"ref": case["ref"]}
+            | {key: case[key] for key in _FACTS}
+            | {
+                "journal": [{key: entry[key] for key in ("seq", "at", "event", "actor", "data")} for entry in journal],
+                "messages": [{key: row[key] for key in message.KEYS} for row in messages],
+                "mails": [{key: row[key] for key in outbox.KEYS} for row in mails],
+            }
+        )
+        return
+    facts([("case", case["ref"]), *((key.replace("_", " "), case[key]) for key in _FACTS)])
+    heading("Journal (UTC):")
+    for entry in journal:
+        actor = f" by {entry['actor']}" if entry["actor"] else ""
+        passage(harmless(f"{shown(entry['at'])}  {entry['event']}{actor}{_told(entry['data'])}"))
+    heading("Messages:")
+    listing(messages, message.COLUMNS, message.KEYS, as_json=False, empty="None.")
+    heading("Mails:")
+    listing(mails, outbox.COLUMNS, outbox.KEYS, as_json=False, empty="None.")
+    write("")
+
+
+Rows = list[dict[str, Any]]
+
+
+def _everything(tx: SqlTransaction, reference: str) -> tuple[dict[str, Any], Rows, Rows, Rows]:
+    from mailbox_service.adapters.database.reading_sql import MessageFilter
+
+    case = tx.case_row(reference)
+    messages = tx.list_messages(MessageFilter(case_id=case["id"]))
+    return case, tx.journal_of(case["id"]), messages, tx.list_outbound(case_id=case["id"])
+
+
+def _told(data: Mapping[str, object]) -> str:
+    """What an event says of itself: ` (message: 3, why: …)`."""
+    given = [f"{key.replace('_', ' ')}: {shown(value)}" for key, value in data.items() if value not in (None, "")]
+    return f" ({', '.join(given)})" if given else ""

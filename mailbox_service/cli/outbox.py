@@ -1,0 +1,137 @@
+"""`outbox`: what goes out, and the emergency brake."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mailbox_service.cli.invocation import AsJson, Invocation, Limit, OfMailbox, known_mailbox
+from mailbox_service.cli.output import Column, complain, facts, heading, listing, passage, write, write_json
+from mailbox_service.core.display import harmless
+
+if TYPE_CHECKING:
+    from mailbox_service.services.ports import OutboundClaim
+
+app = typer.Typer(name="outbox", help="What goes out; one row is one mail to one recipient.", no_args_is_help=True)
+
+States = Literal["waiting", "sent", "failed", "shadow"]
+Id = Annotated[int, typer.Argument(metavar="ID", help="The number of the mail.", show_default=False)]
+
+# The stable keys of --json (docs/cli.md).
+KEYS = ("id", "case", "kind", "recipient", "state", "attempts", "message_id")
+COLUMNS = (
+    Column("ID", "id"),
+    Column("CREATED (UTC)", "created_at"),
+    Column("CASE", "case"),
+    Column("KIND", "kind"),
+    Column("RECIPIENT", "recipient", shrinks=True),
+    Column("STATE", "state"),
+    Column("ATTEMPTS", "attempts"),
+    Column("LAST REPLY", "last_reply", shrinks=True),
+)
+PAUSED = "The outbox is paused: nothing is sent until `mailbox-service outbox resume`."
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    as_json: AsJson = False,
+    mailbox: OfMailbox = None,
+    state: Annotated[States | None, typer.Option(help="Only in this state.")] = None,
+    case: Annotated[str | None, typer.Option(metavar="REF", help="Only of this case.")] = None,
+    limit: Limit = None,
+) -> None:
+    """All mails, oldest first. State `shadow`: kept back, because the mailbox has `shadow: true`."""
+    invocation = Invocation.of(context)
+    with invocation.database() as database:
+        config = invocation.config()
+
+        def read(tx: Any) -> tuple[list[dict[str, Any]], bool]:
+            known_mailbox(tx, mailbox, config)
+            case_id = None if case is None else tx.case_row(case)["id"]
+            rows = [
+                row
+                for row in tx.list_outbound(state=state, case_id=case_id)
+                if mailbox is None or row["mailbox"] == mailbox
+            ]
+            return (rows[-limit:] if limit else rows), tx.outbox_paused()
+
+        rows, paused = database.run(read)
+    if paused:
+        complain(PAUSED)
+    listing(rows, COLUMNS, KEYS, as_json=as_json, empty="No mails.")
+
+
+@app.command()
+def show(context: typer.Context, mail_id: Id, as_json: AsJson = False) -> None:
+    """One mail as it goes out: its frozen bytes, or what would be sent where it was not attempted yet."""
+    from mailbox_service.core.message import parse
+    from mailbox_service.services.ports import OutboundId
+
+    invocation = Invocation.of(context)
+    with invocation.database() as database:
+        row = database.run(lambda tx: tx.outbound_row(OutboundId(mail_id)))
+        claim = database.run(lambda tx: tx.outbound_rows([mail_id]))[0]
+    data = claim.frozen if claim.frozen is not None else asyncio.run(_composed(invocation, claim))
+    view = parse(data)
+    keys = (*KEYS, "mailbox", "created_at", "due_at", "expires_at", "frozen_at", "finished_at", "last_reply")
+    if as_json:
+        text = {"headers": [[name, value] for name, value in view.headers], "text": view.text}
+        write_json({key: row[key] for key in keys} | text | {"attachments": [a.filename for a in view.attachments]})
+        return
+    facts([(key.replace("_", " "), row[key]) for key in keys])
+    heading("The mail:" if claim.frozen is not None else "The mail, as it would be sent now:")
+    readable = {"subject": view.subject, "from": view.from_display}
+    passage("\n".join(harmless(f"{name.title()}: {readable.get(name, value)}") for name, value in view.headers))
+    write("")
+    passage(view.text)
+    for attachment in view.attachments:
+        passage(harmless(f"[attached: {attachment.filename}, {attachment.size_bytes} bytes]"))
+
+
+async def _composed(invocation: Invocation, claim: OutboundClaim) -> bytes:
+    attached = claim.attached_message
+    async with invocation.service() as service:
+        attachment = None if attached is None else await service.database.transact(lambda tx: tx.raw(attached))
+        return service.outbox.compose(claim, attachment)
+
+
+@app.command()
+def retry(context: typer.Context, mail_id: Id) -> None:
+    """Make a waiting or failed mail due at once, with a new time to live."""
+    from mailbox_service.app import now
+    from mailbox_service.errors import Refused
+    from mailbox_service.services.ports import OutboundId
+
+    invocation = Invocation.of(context)
+    with invocation.database() as database:
+        lifetime = invocation.config().outbox.give_up_after
+
+        def make_due(tx: Any) -> None:
+            row = tx.outbound_row(OutboundId(mail_id))
+            if not tx.retry_outbound(OutboundId(mail_id), now(), now() + lifetime):
+                raise Refused(f"mail {mail_id} is {row['state']}; only waiting and failed ones can be retried")
+
+        database.run(make_due)
+        paused = database.run(lambda tx: tx.outbox_paused())
+    write(f"Mail {mail_id} is due now; the daemon or `mailbox-service run --once` sends it.")
+    if paused:
+        complain(PAUSED)
+
+
+@app.command()
+def pause(context: typer.Context) -> None:
+    """The emergency brake: nothing more is sent, by any daemon on this database. What is under way may finish."""
+    with Invocation.of(context).database() as database:
+        database.run(lambda tx: tx.pause_outbox(True))
+    write(PAUSED)
+
+
+@app.command()
+def resume(context: typer.Context) -> None:
+    """Release the brake: send again."""
+    with Invocation.of(context).database() as database:
+        database.run(lambda tx: tx.pause_outbox(False))
+    write("The outbox sends again.")
