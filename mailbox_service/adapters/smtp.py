@@ -80,7 +80,9 @@ class SmtpAccount:
     connections: int = 4
     timeout_seconds: float = 60  # for the answer to each command, and for each piece of a mail to leave
     local_hostname: str = DEFAULT_LOCAL_HOSTNAME
-    deadline_seconds: float = 300  # for one send() as a whole, the wait for a free connection included
+    # For one send() as a whole, the wait for a free connection included. Less than the outbox waits, which does not
+    # know how far a mail has got and has to call everything unknown.
+    deadline_seconds: float = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import typer
 
 from mailbox_service.cli import message, outbox
 from mailbox_service.cli.invocation import AsJson, Invocation, Limit, OfMailbox, known_mailbox
-from mailbox_service.cli.output import Column, facts, heading, listing, passage, shown, write, write_json
+from mailbox_service.cli.output import Column, facts, heading, listing, passage, shown, write_json
 from mailbox_service.core.display import harmless
 
 if TYPE_CHECKING:
@@ -53,9 +53,7 @@ def list_(
     limit: Limit = None,
 ) -> None:
     """All cases, oldest first."""
-    invocation = Invocation.of(context)
-    with invocation.database() as database:
-        config = invocation.config()
+    with Invocation.of(context).database() as (config, database):
         database.run(lambda tx: known_mailbox(tx, mailbox, config))
         rows = database.run(lambda tx: tx.list_cases(mailbox))
     rows = [row for row in rows if stage is None or row["stage"] == stage]
@@ -69,7 +67,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """One case: its facts, its journal, its messages and the mails that went out."""
-    with Invocation.of(context).database() as database:
+    with Invocation.of(context).database() as (_, database):
         case, journal, messages, mails = database.run(lambda tx: _everything(tx, reference))
     if as_json:
         write_json(
@@ -91,7 +89,6 @@ def show(
     listing(messages, message.COLUMNS, message.KEYS, as_json=False, empty="None.")
     heading("Mails:")
     listing(mails, outbox.COLUMNS, outbox.KEYS, as_json=False, empty="None.")
-    write("")
 
 
 Rows = list[dict[str, Any]]

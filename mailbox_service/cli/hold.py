@@ -10,9 +10,7 @@ from mailbox_service.cli.invocation import AsJson, Invocation, Limit, OfMailbox,
 from mailbox_service.cli.message import KEYS, Id, carry_out, person, show_message
 from mailbox_service.cli.output import Column, listing
 
-app = typer.Typer(
-    name="hold", help="What waits for a person: we could not or should not decide.", no_args_is_help=True
-)
+app = typer.Typer(name="hold", help="What waits for a person: we could not or should not decide.", no_args_is_help=True)
 
 COLUMNS = (
     Column("ID", "id"),
@@ -29,9 +27,7 @@ def list_(context: typer.Context, as_json: AsJson = False, mailbox: OfMailbox = 
     """All held messages, oldest first."""
     from mailbox_service.adapters.database.reading_sql import MessageFilter
 
-    invocation = Invocation.of(context)
-    with invocation.database() as database:
-        config = invocation.config()
+    with Invocation.of(context).database() as (config, database):
         database.run(lambda tx: known_mailbox(tx, mailbox, config))
         rows = database.run(lambda tx: tx.list_messages(MessageFilter(mailbox, None, "held", None, limit)))
     listing(rows, COLUMNS, KEYS, as_json=as_json, empty="Nothing is held.")

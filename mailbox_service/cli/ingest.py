@@ -40,9 +40,12 @@ def ingest(
         ),
     ],
     mailbox: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The mailbox it belongs to; needed where there are several.")
+        str | None,
+        typer.Option(metavar="NAME", help="The mailbox it belongs to; needed where there are several."),
     ] = None,
-    answer: Annotated[bool, typer.Option("--answer", help="Answer reporters as for new mail; else they hear nothing.")] = False,
+    answer: Annotated[
+        bool, typer.Option("--answer", help="Answer reporters as for new mail; else they hear nothing.")
+    ] = False,
 ) -> None:
     """Import mail. What is known already is left alone, so that the same import can be run again.
 

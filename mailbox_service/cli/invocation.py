@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailbox_service import logs
 from mailbox_service.errors import ConfigurationError, NotFound, PermanentError
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ CONFIG_PLACES = (Path("config.yaml"), Path("/etc/mailbox-service/config.yaml"))
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text for people.")]
 OfMailbox = Annotated[str | None, typer.Option("--mailbox", metavar="NAME", help="Only of this mailbox.")]
+HIGHEST_ID = 2**63 - 1  # what both databases hold
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Only the newest N.")]
 
 
@@ -46,6 +46,7 @@ class Invocation:
         """
         from mailbox_service.config import load
 
+        quiet_logs()
         return load(self._file(), os.environ)
 
     def _file(self) -> Path:
@@ -60,8 +61,8 @@ class Invocation:
         raise ConfigurationError([f"there is neither {places}; {remedy}"])
 
     @contextmanager
-    def database(self) -> Iterator[Database]:
-        """The database as it is, for verbs that read it or write a word into it; nothing is made or migrated.
+    def database(self) -> Iterator[tuple[Config, Database]]:
+        """Configuration and database as they are, for verbs that read it or write a word into it; nothing is made or migrated.
 
         Raises: ConfigurationError; PermanentError when it is not there or not up to date; TemporaryError.
         """
@@ -76,7 +77,7 @@ class Invocation:
         try:
             if database.run(lambda tx: schema.revision(tx.connection)) != schema.REVISION:
                 raise PermanentError("the database is not up to date; run `mailbox-service migrate`")
-            yield database
+            yield config, database
         finally:
             database.close()
 
@@ -101,4 +102,6 @@ def known_mailbox(tx: SqlTransaction, name: str | None, config: Config) -> None:
 
 def quiet_logs() -> None:
     """Logging of the verbs that talk to people themselves: only what goes wrong."""
+    from mailbox_service import logs
+
     logs.configure("console", "warning")

@@ -12,8 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mailbox_service.cli.exits import Exit
-from mailbox_service.cli.invocation import AsJson, Invocation, Limit, OfMailbox, known_mailbox
-from mailbox_service.cli.output import Column, complain, facts, heading, listing, passage, write, write_bytes, write_json
+from mailbox_service.cli.invocation import HIGHEST_ID, AsJson, Invocation, Limit, OfMailbox, known_mailbox
+from mailbox_service.cli.output import (
+    Column,
+    complain,
+    facts,
+    heading,
+    listing,
+    passage,
+    write,
+    write_bytes,
+    write_json,
+)
 from mailbox_service.core.display import harmless
 
 if TYPE_CHECKING:
@@ -25,11 +35,24 @@ app = typer.Typer(name="message", help="Everything that came in.", no_args_is_he
 Dispositions = Literal["case", "attached", "redirect", "spam", "automatic", "bounce", "hold"]
 States = Literal["waiting", "done", "held"]
 Decisions = Literal["case", "redirect", "spam"]
-Id = Annotated[int, typer.Argument(metavar="ID", help="The number of the message.", show_default=False)]
+Id = Annotated[
+    int, typer.Argument(metavar="ID", min=1, max=HIGHEST_ID, help="The number of the message.", show_default=False)
+]
 
 # The stable keys of --json (docs/cli.md).
 KEYS = (
-    *("id", "mailbox", "source", "received_at", "sender", "subject", "sha256", "state", "disposition", "case"),
+    *(
+        "id",
+        "mailbox",
+        "source",
+        "received_at",
+        "sender",
+        "subject",
+        "sha256",
+        "state",
+        "disposition",
+        "case",
+    ),
 )
 COLUMNS = (
     Column("ID", "id"),
@@ -43,7 +66,17 @@ COLUMNS = (
 )
 # What the row holds beside facts about the mail: the worker's business.
 _INTERNAL = {"attempts", "lease_token", "lease_owner", "lease_until", "due_at", "case_id"}
-_HEADERS = ("from", "to", "cc", "reply-to", "date", "subject", "message-id", "in-reply-to", "authentication-results")
+_HEADERS = (
+    "from",
+    "to",
+    "cc",
+    "reply-to",
+    "date",
+    "subject",
+    "message-id",
+    "in-reply-to",
+    "authentication-results",
+)
 
 
 @app.command("list")
@@ -59,9 +92,7 @@ def list_(
     """All messages, oldest first, with what became of them."""
     from mailbox_service.adapters.database.reading_sql import MessageFilter
 
-    invocation = Invocation.of(context)
-    with invocation.database() as database:
-        config = invocation.config()
+    with Invocation.of(context).database() as (config, database):
 
         def read(tx: Any) -> list[dict[str, Any]]:
             known_mailbox(tx, mailbox, config)
@@ -86,7 +117,7 @@ def show_message(invocation: Invocation, message_id: int, *, as_json: bool, held
     from mailbox_service.services.ports import MessageId
 
     wanted = MessageId(message_id)
-    with invocation.database() as database:
+    with invocation.database() as (_, database):
         row = database.run(lambda tx: tx.message_row(wanted))
         if held_only and row["state"] != "held":
             raise NotFound(f"message {message_id} is not held; `message show {message_id}` shows it")
@@ -193,7 +224,7 @@ def export(
     """The message byte for byte as it came, to standard output."""
     from mailbox_service.services.ports import MessageId
 
-    with Invocation.of(context).database() as database:
+    with Invocation.of(context).database() as (_, database):
         row, raw = database.run(lambda tx: (tx.message_row(MessageId(message_id)), tx.raw(MessageId(message_id))))
     if row["partial"]:
         complain(f"message {message_id} is larger than max_message_size; only its header is on file")

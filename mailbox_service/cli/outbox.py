@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mailbox_service.cli.invocation import AsJson, Invocation, Limit, OfMailbox, known_mailbox
+from mailbox_service.cli.invocation import HIGHEST_ID, AsJson, Invocation, Limit, OfMailbox, known_mailbox
 from mailbox_service.cli.output import Column, complain, facts, heading, listing, passage, write, write_json
 from mailbox_service.core.display import harmless
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 app = typer.Typer(name="outbox", help="What goes out; one row is one mail to one recipient.", no_args_is_help=True)
 
 States = Literal["waiting", "sent", "failed", "shadow"]
-Id = Annotated[int, typer.Argument(metavar="ID", help="The number of the mail.", show_default=False)]
+Id = Annotated[
+    int, typer.Argument(metavar="ID", min=1, max=HIGHEST_ID, help="The number of the mail.", show_default=False)
+]
 
 # The stable keys of --json (docs/cli.md).
 KEYS = ("id", "case", "kind", "recipient", "state", "attempts", "message_id")
@@ -44,9 +46,7 @@ def list_(
     limit: Limit = None,
 ) -> None:
     """All mails, oldest first. State `shadow`: kept back, because the mailbox has `shadow: true`."""
-    invocation = Invocation.of(context)
-    with invocation.database() as database:
-        config = invocation.config()
+    with Invocation.of(context).database() as (config, database):
 
         def read(tx: Any) -> tuple[list[dict[str, Any]], bool]:
             known_mailbox(tx, mailbox, config)
@@ -71,7 +71,7 @@ def show(context: typer.Context, mail_id: Id, as_json: AsJson = False) -> None:
     from mailbox_service.services.ports import OutboundId
 
     invocation = Invocation.of(context)
-    with invocation.database() as database:
+    with invocation.database() as (_, database):
         row = database.run(lambda tx: tx.outbound_row(OutboundId(mail_id)))
         claim = database.run(lambda tx: tx.outbound_rows([mail_id]))[0]
     data = claim.frozen if claim.frozen is not None else asyncio.run(_composed(invocation, claim))
@@ -105,9 +105,8 @@ def retry(context: typer.Context, mail_id: Id) -> None:
     from mailbox_service.errors import Refused
     from mailbox_service.services.ports import OutboundId
 
-    invocation = Invocation.of(context)
-    with invocation.database() as database:
-        lifetime = invocation.config().outbox.give_up_after
+    with Invocation.of(context).database() as (config, database):
+        lifetime = config.outbox.give_up_after
 
         def make_due(tx: Any) -> None:
             row = tx.outbound_row(OutboundId(mail_id))
@@ -124,7 +123,7 @@ def retry(context: typer.Context, mail_id: Id) -> None:
 @app.command()
 def pause(context: typer.Context) -> None:
     """The emergency brake: nothing more is sent, by any daemon on this database. What is under way may finish."""
-    with Invocation.of(context).database() as database:
+    with Invocation.of(context).database() as (_, database):
         database.run(lambda tx: tx.pause_outbox(True))
     write(PAUSED)
 
@@ -132,6 +131,6 @@ def pause(context: typer.Context) -> None:
 @app.command()
 def resume(context: typer.Context) -> None:
     """Release the brake: send again."""
-    with Invocation.of(context).database() as database:
+    with Invocation.of(context).database() as (_, database):
         database.run(lambda tx: tx.pause_outbox(False))
     write("The outbox sends again.")

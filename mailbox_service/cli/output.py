@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import unicodedata
@@ -42,6 +43,13 @@ def write(text: str) -> None:
 def complain(text: str) -> None:
     """Print to standard error, made harmless."""
     _put(sys.stderr, harmless(text, keep_newlines=True) + "\n")
+
+
+def write_marked(mark: str, colour: str, text: str) -> None:
+    """Print a mark, coloured on a terminal, and a line. The only escape sequences we ever print are these."""
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    shown_mark = f"\x1b[{colour}m{mark}\x1b[0m" if coloured else mark
+    _put(sys.stdout, f"{shown_mark}{GAP}{harmless(text)}\n")
 
 
 def write_bytes(data: bytes) -> None:
@@ -101,15 +109,19 @@ def shown(value: object) -> str:
 
 
 def listing(
-    rows: Sequence[Mapping[str, object]], columns: Sequence[Column], keys: Sequence[str], *, as_json: bool, empty: str
+    rows: Sequence[Mapping[str, object]],
+    columns: Sequence[Column],
+    keys: Sequence[str],
+    *,
+    as_json: bool,
+    empty: str,
 ) -> None:
     """Print `rows`: as a JSON array of objects with exactly `keys`, or as a table; `empty` stands for no rows."""
     if as_json:
         write_json([{key: row[key] for key in keys} for row in rows])
     elif rows:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        for line in table([[shown(row[c.key]) for c in columns] for row in rows], columns, width):
-            write(line)
+        write("\n".join(table([[shown(row[c.key]) for c in columns] for row in rows], columns, width)))
     else:
         write(empty)
 

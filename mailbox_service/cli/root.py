@@ -14,7 +14,7 @@ import typer
 from mailbox_service import __version__
 from mailbox_service.cli import case, check, hold, ingest, message, outbox, service, sorter, template
 from mailbox_service.cli.exits import Exit, exit_of
-from mailbox_service.cli.invocation import CONFIG_VARIABLE, Invocation, quiet_logs
+from mailbox_service.cli.invocation import CONFIG_VARIABLE, Invocation
 from mailbox_service.cli.output import complain
 from mailbox_service.errors import ConfigurationError, MailboxServiceError
 
@@ -63,9 +63,12 @@ def _before_the_verb(
             "else /etc/mailbox-service/config.yaml.",
         ),
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="After a failure, show where in the program it arose.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="After a failure, show where in the program it arose.")
+    ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
     context.obj = Invocation(config)
@@ -73,7 +76,6 @@ def _before_the_verb(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code (cli.exits). Prints one line for an error, never a traceback."""
-    quiet_logs()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character shows a question mark; no listing fails for that.
         if isinstance(stream, TextIOWrapper):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailbox_service import logs
 from mailbox_service.cli.exits import Exit
 from mailbox_service.cli.invocation import Invocation
 from mailbox_service.cli.output import complain, write
@@ -26,7 +25,9 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    once: Annotated[bool, typer.Option("--once", help="Play the cast and exit; 0 only if everything happened.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Play the cast and exit; 0 only if everything happened.")
+    ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the folder with the demo's state.")] = False,
 ) -> None:
     """Show the main job on this machine alone: a mail server, the daemon and a small cast."""
@@ -43,17 +44,19 @@ def demo(
 def run(
     context: typer.Context,
     once: Annotated[
-        bool, typer.Option("--once", help="One pass: poll, work everything off, deliver, exit. 75: something is left.")
+        bool,
+        typer.Option("--once", help="One pass: poll, work everything off, deliver, exit. 75: something is left."),
     ] = False,
 ) -> None:
     """The daemon: watch the mailboxes, open cases, answer. SIGTERM or Ctrl-C ends it cleanly, a second one at once."""
+    from mailbox_service import logs
     from mailbox_service.app import Service
 
     config = Invocation.of(context).config()
     logs.configure(config.logging.format, config.logging.level)
     log = logs.get_logger(__name__)
     for warning in config.warnings:
-        complain(warning)
+        log.warning("configuration", reason=warning)
     service = Service.open(config)
     log.info("starting", pid=os.getpid(), mailbox=",".join(service.mailboxes))
     raise typer.Exit(asyncio.run(_one_pass(service) if once else _serve(service)))

@@ -19,7 +19,9 @@ from mailbox_service.core.display import harmless
 if TYPE_CHECKING:
     from mailbox_service.sorting import Sorter
 
-app = typer.Typer(name="sorter", help="Security, not security, spam or unsure: the sorter by itself.", no_args_is_help=True)
+app = typer.Typer(
+    name="sorter", help="Security, not security, spam or unsure: the sorter by itself.", no_args_is_help=True
+)
 
 # Far above any mail; a line without an end must not fill the memory.
 LINE_LIMIT_BYTES = 100_000_000
@@ -98,9 +100,8 @@ def _opened(file: str) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
         return
     try:
-        stream = Path(file).open("rb")
+        with Path(file).open("rb") as stream:
+            yield stream
     except OSError as error:
         complain(f"mailbox-service: cannot read {file}: {error.strerror}")
         raise typer.Exit(Exit.NOINPUT) from None
-    with stream:
-        yield stream

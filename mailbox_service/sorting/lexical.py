@@ -41,7 +41,7 @@ REASON_LIMIT: Final = 12
 # in the same long paragraph must not outweigh the one sentence that is a report.
 SENTENCE_WORDS: Final = 28
 PIECE_WORDS: Final = 60
-# More pieces than a long mail has (100 KB of prose are some 400); thousands of one-word paragraphs cost time for nothing.
+# More than a long mail has (100 KB of prose make some 400): thousands of one-word paragraphs would only cost time.
 PIECE_LIMIT: Final = 800
 
 # Log-odds before any evidence. Mail to a security address is a report far more often than other mail is; still most of
@@ -445,17 +445,18 @@ class _Evidence:
         self.ordinary = 0.0
         nets: list[float] = []
         spam: set[Hit] = set()
+        # First what belongs to no paragraph: a paragraph added later cannot take it over and weaken it.
+        for pool in pools:
+            fresh = {hit for hit in pool if hit not in self._found}
+            if fresh:
+                nets.append(_decayed((hit.weight for hit in fresh), SECURITY_DECAY))
+                self._found.update((hit, hit.weight) for hit in fresh)
         for piece in pieces:
             hits = piece.hits | _ideas_met(lexicon, piece.masks)
             spam.update(hit for hit in hits if hit.towards == SPAM)
             net = self._piece(hits, piece.quoted)
             if net > 0:
                 nets.append(net)
-        for pool in pools:
-            fresh = {hit for hit in pool if hit not in self._found}
-            if fresh:
-                nets.append(_decayed((hit.weight for hit in fresh), SECURITY_DECAY))
-                self._found.update((hit, hit.weight) for hit in fresh)
         self.security = _decayed(nets, PIECE_DECAY)
         self.ordinary = sum(hit.weight for hit in self._found if hit.towards == NOT_SECURITY)
         self.spam = _decayed((hit.weight for hit in spam), SPAM_DECAY)

@@ -488,7 +488,7 @@ async def test_login_trouble_other_than_a_refusal_is_told_apart() -> None:
         (Script(ehlo=("x",)), {"password": lambda: "p"}),
         (Script(), {"password": unreadable}),
     ):
-        delivery, _ = await send_once(script, username="u", **more)
+        delivery, _ = await send_once(script, MAIL, username="u", **more)
         assert delivery.outcome is DeliveryOutcome.TEMPORARY
         assert delivery.reply.startswith(LOGIN_FAILED)
 

@@ -4,7 +4,9 @@ import email
 from dataclasses import replace
 from datetime import UTC, datetime
 from email import policy
+from email.header import decode_header, make_header
 from email.message import EmailMessage
+from email.utils import parseaddr
 from typing import Any
 
 import pytest
@@ -86,8 +88,10 @@ def test_any_name_is_read_back_as_it_was(name: str) -> None:
     data = compose(replace(MAIL, from_name=name))
     check_form(data)
     (sender,) = read(data)["From"].addresses
-    one_blank = " ".join(name.split())
-    assert (sender.display_name, sender.addr_spec) == (one_blank, MAIL.from_address)
+    assert sender.addr_spec == MAIL.from_address
+    # The older interface: policy.default of Python 3.11 puts a blank between two encoded words (RFC 2047 §6.2).
+    phrase, address = parseaddr(str(email.message_from_bytes(data)["From"]).replace("\r\n", ""))
+    assert (str(make_header(decode_header(phrase))), address) == (" ".join(name.split()), MAIL.from_address)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))

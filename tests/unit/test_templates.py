@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
-from mailbox_service.adapters.template_contexts import CONTEXTS
 from mailbox_service.adapters.templates import BrokenOverridesError, Templates
+from mailbox_service.adapters.templates.contexts import CONTEXTS
 from mailbox_service.errors import TemplateError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -206,8 +206,11 @@ class ReadingSql(Sql):
     def moment(self) -> datetime | None:
         """A time that the host's clock must not be behind: the server's own, or when mail was last stored."""
         if self.connection.dialect.name == "postgresql":
-            return self.connection.scalar(sa.select(sa.func.now()))
-        return self.connection.scalar(sa.select(sa.func.max(message.c.stored_at)))
+            query = sa.select(sa.func.now())
+        else:
+            query = sa.select(sa.func.max(message.c.stored_at))
+        found: datetime | None = self.connection.scalar(query)
+        return found
 
     def known_mailboxes(self) -> list[str]:
         return list(self.connection.scalars(sa.select(mailbox.c.name)))

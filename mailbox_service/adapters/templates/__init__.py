@@ -22,7 +22,7 @@ from jinja2 import StrictUndefined, Template, TemplateSyntaxError, meta, nodes
 from jinja2.exceptions import TemplateError as JinjaError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from mailbox_service.adapters.template_contexts import CONTEXTS
+from mailbox_service.adapters.templates.contexts import CONTEXTS
 from mailbox_service.core.display import harmless, shorten
 from mailbox_service.errors import TemplateError
 from mailbox_service.services.ports import RenderedMail
@@ -266,7 +266,7 @@ _ENVIRONMENT = _environment()
 
 def _builtin_folder() -> Path:
     """In a wheel the templates lie inside the package, in an editable installation in the repository's root."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     for folder in (package / "templates", package.parent / "templates"):
         if (folder / f"acknowledgement{SUFFIX}").is_file():
             return folder
@@ -316,7 +316,7 @@ def _try_out(name: str, source: str, path: Path) -> None:
 
     Raises: TemplateError.
     """
-    package_root = str(Path(__file__).resolve().parents[2])
+    package_root = str(Path(__file__).resolve().parents[3])
     search_path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
     try:
         child = subprocess.run(
@@ -378,12 +378,8 @@ def _verdict(name: str, source: str, path: Path) -> dict[str, str]:
     return {"problem": "", "where": ""}
 
 
-def main() -> None:
+def try_out_in_this_process() -> None:
     """The child of `_try_out`: reads one template from standard input, writes the verdict, has a limited life."""
     job = json.loads(sys.stdin.read())
     _limit_this_process()
     json.dump(_verdict(job["name"], job["source"], Path(job["path"])), sys.stdout)
-
-
-if __name__ == "__main__":
-    main()

@@ -20,7 +20,7 @@ _SENT: Context = {
     "subject": "Path traversal in the upload handler",
     "text": "Hello,\n\nthe upload handler does not check for ../ in names.\n\nSteps: see the attached file.\n",
     "text_cut": False,
-    "attachments": [{"filename": "poc.py", "type": "text/x-python", "size": 2048}],
+    "attachments": [{"filename": "poc.py", "type": "text/x-python", "size": "2 kB"}],
     "message_number": 17,
     "attached": True,
     "withheld": "",
@@ -38,7 +38,7 @@ _NOTICE_CASE: Context = {
 }
 _WITHHELD: Context = {
     "attached": False,
-    "withheld": "the mail server refused it for its size or its content (552 5.3.4 message too big).",
+    "withheld": "mailbox-service message export 17",
 }
 _UNPROVEN: Context = {
     "authenticated": False,
@@ -50,7 +50,7 @@ _UNPROVEN: Context = {
 _NOTICE_MESSAGE: Context = {
     **_CASE,
     **_SENT,
-    "author": "reporter",
+    "from_maintainer": False,
     "verified": True,
     "sealed": False,
     "proof": "reply token and DMARC pass",
@@ -76,26 +76,22 @@ _LINE: Context = {
     "sender": "trudy@example.com",
     "subject": "How do I reset my password?",
     "why": "no word of a vulnerability",
+    "reference": None,
 }
 _DIGEST: Context = {
     **_PROJECT,
-    "date": "2026-11-23",
-    "redirected": [_LINE],
-    "spam": 3,
+    "redirect": [_LINE],
+    "redirect_more": 0,
+    "spam_count": 3,
     "unsure": [{**_LINE, "number": 18, "subject": "Urgent", "why": "found in Junk, sender not authenticated"}],
-    "held": [{**_LINE, "number": 19, "subject": "(unreadable)", "why": "five attempts failed"}],
-    "unanswered": [{**_LINE, "number": 20, "why": "10 answers to this sender today"}],
-    "failures": [{**_LINE, "number": 4, "subject": "acknowledgement", "why": "550 5.1.1 user unknown"}],
+    "unsure_more": 0,
+    "hold": [{**_LINE, "number": 19, "subject": "(unreadable)", "why": "five attempts failed"}],
+    "hold_more": 0,
+    "unanswered": [{**_LINE, "number": 20, "why": "10 answers to this sender today", "reference": "SEC-2026-0042"}],
+    "unanswered_more": 0,
 }
-_EMPTY_DIGEST: Context = {
-    **_DIGEST,
-    "redirected": [],
-    "spam": 0,
-    "unsure": [],
-    "held": [],
-    "unanswered": [],
-    "failures": [],
-}
+_LONG_DIGEST: Context = {**_DIGEST, "redirect_more": 5, "unsure_more": 5, "hold_more": 5, "unanswered_more": 5}
+_SPAM_DIGEST: Context = {**_DIGEST, "redirect": [], "unsure": [], "hold": [], "unanswered": []}
 _ACKNOWLEDGEMENT: Context = {
     **_CASE,
     "answer_by": "Wednesday, 25 November 2026 (UTC)",
@@ -117,20 +113,24 @@ _REDIRECT: Context = {
 }
 _SUMMARY: Context = {
     **_PROJECT,
-    "imported": False,
-    "found": 128,
-    "outcomes": [
-        {"label": "reports", "count": 2},
-        {"label": "not about security", "count": 96},
-        {"label": "spam", "count": 30},
-    ],
+    "total": 128,
+    "counts": {"case": 2, "redirect": 96, "spam": 30},
     "cases": _COLLECTED,
+    "more": 0,
+}
+_FAILURE: Context = {
+    **_CASE,
+    "kind": "acknowledgement",
+    "role": "reporter",
+    "recipient": "mallory@example.net",
+    "reply": "550 5.1.1 user unknown",
+    "outbound_number": 4,
 }
 _ALARM: Context = {
     **_PROJECT,
     "what": "the IMAP server refuses the login",
     "since": "2026-11-23 09:15 UTC",
-    "detail": "imap.example.org: [AUTHENTICATIONFAILED] Authentication failed.",
+    "name": "imap",
     "remedy": "check the user name and the password file, then run the doctor.",
 }
 
@@ -152,31 +152,22 @@ CONTEXTS: dict[str, tuple[Context, ...]] = {
     ),
     "notice_message": (
         _NOTICE_MESSAGE,
-        {**_NOTICE_MESSAGE, **_WITHHELD, "author": "unknown", "verified": False, "text_cut": True, "attachments": []},
-        {**_NOTICE_MESSAGE, "author": "maintainer"},
+        {**_NOTICE_MESSAGE, **_WITHHELD, "verified": False, "text_cut": True, "attachments": []},
+        {**_NOTICE_MESSAGE, "from_maintainer": True},
         {**_NOTICE_MESSAGE, "sealed": True},
         {**_NOTICE_MESSAGE, **_WITHHELD, "sealed": True},
     ),
-    "notice_failure": (
-        {
-            **_CASE,
-            "kind": "acknowledgement",
-            "recipient_role": "reporter",
-            "server_reply": "550 5.1.1 user unknown",
-            "attempts": 1,
-            "outbound_number": 4,
-        },
-    ),
-    "cases_collected": ({**_PROJECT, "cases": _COLLECTED},),
-    "digest": (_DIGEST, _EMPTY_DIGEST),
-    "summary": (_SUMMARY, {**_SUMMARY, "imported": True, "cases": [], "outcomes": []}),
-    "alarm": (_ALARM, {**_ALARM, "detail": ""}),
+    "notice_failure": (_FAILURE, {**_FAILURE, "reference": None}),
+    "cases_collected": ({**_PROJECT, "cases": _COLLECTED, "more": 0}, {**_PROJECT, "cases": _COLLECTED, "more": 7}),
+    "digest": (_DIGEST, _LONG_DIGEST, _SPAM_DIGEST),
+    "summary": (_SUMMARY, {**_SUMMARY, "more": 5}, {**_SUMMARY, "cases": [], "counts": {}}),
+    "alarm": (_ALARM,),
     "held": (
         {
             **_PROJECT,
             "message_number": 19,
             "received_at": "2026-11-23 09:15 UTC",
-            "attempts": 5,
+            "size": "12 kB",
             "why": "the parser ran out of time",
         },
     ),
