@@ -1,6 +1,7 @@
 """Watching a server that misbehaves in ways a real one does not on demand."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -106,7 +107,8 @@ async def test_a_notice_that_comes_with_another_answer_is_not_lost(server: Scrip
         return False
 
     server.script["UID SEARCH"] = tell
-    async with running(source(account(server, poll_interval=600), door).watchers[0].watch()):
+    one = source(account(server, poll_interval=600), door, deadlines=replace(QUICK, quick_look=600))
+    async with running(one.watchers[0].watch()):
         await door.until(lambda: 8 in stored_uids(door))
     assert not server.count("IDLE")
 
@@ -183,6 +185,36 @@ async def test_a_refused_size_is_no_obstacle_to_the_others(server: ScriptedImap,
     await one.pass_once()
     assert stored_uids(door) == [1, 2, 3, 5, 6, 7]
     assert not door.caught
+
+
+async def test_under_a_new_uidvalidity_no_uid_is_held_against_a_message(server: ScriptedImap, door: MemoryDoor) -> None:
+    one = source(account(server), door, deadlines=replace(QUICK, unread_first=600, unread_limit=600))
+    server.script["UID FETCH"] = lambda line: asks_for_body_of(line, 4) and line.no()
+    for _ in range(3):
+        await one.pass_once()
+    assert one.watchers[0].status.unread == 1
+    del server.script["UID FETCH"]
+    await one.pass_once()
+    assert len(door.mail) == 6, "the pause is still running"
+    server.uidvalidity = 2
+    await one.pass_once()
+    assert len(door.mail) == 6 + 7
+
+
+async def test_a_large_message_waits_until_no_other_is_held_in_memory(server: ScriptedImap, door: MemoryDoor) -> None:
+    server.mail = {1: mail("large", "x" * (9 << 20)), 2: mail("small")}
+    early = []
+
+    async def look(batch: object) -> None:
+        if not door.stored:
+            with contextlib.suppress(TimeoutError):
+                await server.until(lambda: any("BODY.PEEK[]<" in line for line in server.commands), seconds=0.2)
+                early.append(server.commands[-1])
+
+    door.before_accept = look
+    await source(account(server), door).pass_once()
+    assert [raw.data for raw in door.stored] == [server.mail[2], server.mail[1]]
+    assert not early
 
 
 async def test_a_vanishing_message_is_nobodys_failure(server: ScriptedImap, door: MemoryDoor) -> None:
