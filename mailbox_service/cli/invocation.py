@@ -62,7 +62,7 @@ class Invocation:
 
     @contextmanager
     def database(self) -> Iterator[tuple[Config, Database]]:
-        """Configuration and database as they are, for verbs that read it or write a word into it; nothing is made or migrated.
+        """Configuration and database as they are, for verbs that read or write a word. Nothing is made or migrated.
 
         Raises: ConfigurationError; PermanentError when it is not there or not up to date; TemporaryError.
         """

@@ -146,9 +146,9 @@ OTHER_TERMS: Final = """
 1.0: jak nastavit|nasıl kur*|docker compose|docker|ldap|active directory|smtp settings|install
 1.0: installed|installation
 1.0: upgrade|upgrading|after upgrading|configure|configuration|unit test|unit tests|refactor*
-1.0: deprecat*|nightly build
-1.0: vscode|intellisense|eslint|webpack|dataset|data frame|ggplot|regression|performance improvement
-1.0: add support for|support for|supports|should support|documentation|javadoc|code cleanup
+1.0: deprecat*
+1.0: regression|performance improvement
+1.0: add support for|support for|supports|should support|documentation|code cleanup
 1.0: upgrade to|migrate to
 0.6: error|exception|warning|log|logs|version|settings|plugin|build|compile|screenshot|editor
 0.6: tooltip|ui|button|font
@@ -168,9 +168,9 @@ ORDINARY_TERMS: Final = """
 0.3: quote|price|prices|pricing|cost|costs|seats|support|setup|set up|works fine|does not work
 0.3: doesn t work
 0.3: not fails|failed|failing|problem|expected|test|tests|function|method|package|module|java|python
-0.3: javascript|react|tensorflow|linux|windows|ubuntu|debian|mac|firefox|chrome|browser|android
+0.3: javascript|linux|windows|ubuntu|debian|mac|firefox|chrome|browser|android
 0.3: iphone
-0.3: monday|tuesday|wednesday|thursday|friday|tomorrow|weekend|deal|gas
+0.3: monday|tuesday|wednesday|thursday|friday|tomorrow|weekend
 0.3: forgot|forgotten|locked|unlock|reset|expired|arrive|profile page|rename|language|translation
 0.3: feature|request|wish|plan|plans|planned|roadmap|add|option|setting|possible to|customize
 0.3: customise|display|layout|color

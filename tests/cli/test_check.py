@@ -1,0 +1,192 @@
+"""The doctor, against servers that are well and servers that are not."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from mailbox_service.app import now
+from mailbox_service.cli import doctor, round_trip
+from mailbox_service.cli.findings import Level
+from mailbox_service.cli.round_trip import Return, compared, trials
+from mailbox_service.config import load
+from mailbox_service.core.message import parse
+from mailbox_service.demo.servers import DemoMailServer
+from tests.cli.desk import Answer, Desk
+
+
+@pytest.fixture
+async def server(desk: Desk) -> AsyncIterator[DemoMailServer]:
+    async with DemoMailServer(clock=now) as running:
+        desk.configure(imap_port=running.imap_port, smtp_port=running.smtp_port)
+        yield running
+
+
+async def check(desk: Desk, *words: str) -> Answer:
+    return await asyncio.to_thread(desk.run, "check", *words)
+
+
+def errors(answer: Answer) -> list[tuple[str, str]]:
+    return [(row["subject"], row["what"]) for row in answer.json if row["level"] == "error"]
+
+
+async def test_all_well(desk: Desk, server: DemoMailServer) -> None:
+    answer = await check(desk)
+    assert (answer.code, answer.err) == (0, "")
+    assert "error" not in answer.text
+    assert "ok       imap security: login works" in answer.text
+    assert "ok       smtp security: login works" in answer.text
+
+
+async def test_it_changes_nothing(desk: Desk, server: DemoMailServer) -> None:
+    before = sorted(path.name for path in desk.folder.iterdir())
+    await check(desk)
+    assert sorted(path.name for path in desk.folder.iterdir()) == before
+
+
+async def test_json_has_the_same_findings_with_exactly_the_documented_keys(desk: Desk, server: DemoMailServer) -> None:
+    rows: list[dict[str, Any]] = (await check(desk, "--json")).json
+    assert {tuple(row) for row in rows} == {("level", "subject", "what", "remedy")}
+    assert {row["level"] for row in rows} <= {"ok", "warning", "error"}
+    text = (await check(desk)).text
+    assert all(row["subject"] in text for row in rows)
+
+
+async def test_a_wrong_password_is_told_with_its_remedy(desk: Desk, server: DemoMailServer) -> None:
+    (desk.folder / "password").write_text("wrong\n")
+    answer = await check(desk, "--json")
+    assert answer.code == 69
+    assert [subject for subject, _ in errors(answer)] == ["imap security", "smtp security"]
+    assert all("app password" in row["remedy"] for row in answer.json if row["level"] == "error")
+
+
+def test_servers_that_are_away(desk: Desk) -> None:
+    answer = desk.run("check", "--json")
+    assert answer.code == 69
+    assert [subject for subject, _ in errors(answer)] == ["imap security", "smtp security"]
+    assert desk.run("check", "--offline").code == 0
+
+
+async def test_a_missing_folder_is_an_error_of_the_configuration(desk: Desk, server: DemoMailServer) -> None:
+    desk.config.write_text(
+        desk.config.read_text().replace("username: security, ", "username: security, folders: [INBOX, Reports], ", 1)
+    )
+    answer = await check(desk, "--json")
+    assert (answer.code, errors(answer)) == (78, [("imap security", "there is no folder Reports")])
+
+
+def test_a_broken_template_is_told_with_file_and_line(desk: Desk) -> None:
+    (desk.folder / "own").mkdir()
+    (desk.folder / "own" / "redirect.txt.j2").write_text("Subject: x\n\n{{ nope }\n")
+    desk.configure(templates="own")
+    answer = desk.run("check", "--offline", "--json")
+    assert answer.code == 78
+    ((subject, what),) = errors(answer)
+    assert subject == "templates"
+    assert "redirect.txt.j2:3" in what
+    assert desk.run("run").code == 78
+
+
+def test_a_damaged_secret_file_is_an_error_of_the_configuration(desk: Desk) -> None:
+    secret = desk.folder / "mailbox.secret"
+    secret.write_text("garbage\n")
+    secret.chmod(0o600)
+    answer = desk.run("check", "--offline", "--json")
+    assert answer.code == 78
+    assert [subject for subject, _ in errors(answer)] == ["secret file"]
+    assert secret.read_text() == "garbage\n"
+
+
+def test_a_missing_authserv_id_is_a_warning(desk: Desk) -> None:
+    desk.configure(authserv_id="null")
+    answer = desk.run("check", "--offline")
+    assert (answer.code, "warning  mailbox security: authserv_id is not set" in answer.text) == (0, True)
+    assert "remedy: set authserv_id" in answer.text
+
+
+def test_a_database_changed_by_hand_is_an_error(desk: Desk) -> None:
+    desk.done("migrate")
+    with sqlite3.connect(desk.folder / "mailbox.db") as connection:
+        connection.execute("drop table budget")
+    connection.close()
+    answer = desk.run("check", "--offline", "--json")
+    assert answer.code == 1
+    assert [subject for subject, _ in errors(answer)] == ["database"]
+
+
+def test_a_file_that_is_no_database_is_an_error(desk: Desk) -> None:
+    (desk.folder / "mailbox.db").write_bytes(b"no database at all" * 100)
+    answer = desk.run("check", "--offline", "--json")
+    assert answer.code == 69
+    assert [subject for subject, _ in errors(answer)] == ["database"]
+
+
+def test_a_clock_that_is_behind_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.done("ingest", desk.mail("a.eml", b"Subject: x\n\ny\n"))
+    yesterday = now().replace(year=now().year - 1)
+    monkeypatch.setattr(doctor, "now", lambda: yesterday)
+    answer = desk.run("check", "--offline", "--json")
+    assert answer.code == 1
+    assert ("clock" in {subject for subject, _ in errors(answer)}) is True
+    assert any("behind the time at which mail was last stored" in what for _, what in errors(answer))
+
+
+def test_a_missing_gpg_is_a_warning(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.shutil, "which", lambda _: None)
+    answer = desk.run("check", "--offline")
+    assert (answer.code, "warning  gpg: is not installed" in answer.text) == (0, True)
+
+
+# --- the round trip ----------------------------------------------------------------------------------------
+
+
+async def test_the_round_trip_finds_message_id_envelope_and_plus_address_kept(
+    desk: Desk, server: DemoMailServer
+) -> None:
+    answer = await check(desk, "--send-test", "--json")
+    assert answer.code == 0
+    found = [(row["level"], row["what"]) for row in answer.json if row["subject"] == "round trip security"]
+    assert found == [
+        ("ok", "the mail came back in INBOX"),
+        ("ok", "the Message-ID is kept: answers find their case"),
+        ("ok", "the envelope sender is kept: bounces come to security@demo.example"),
+        ("ok", "plus addresses arrive"),
+    ]
+
+
+async def test_the_mails_of_the_round_trip_open_no_case(desk: Desk, server: DemoMailServer) -> None:
+    await check(desk, "--send-test")
+    mails = [desk.mail(f"{n}.eml", m) for n, m in enumerate(await server.messages("security@demo.example"))]
+    assert len(mails) == 2
+    answer = await asyncio.to_thread(desk.done, "ingest", "--answer", *mails)
+    assert answer.text == "2 new messages (2 automatic), 0 known already.\n"
+    assert await asyncio.to_thread(desk.rows, "outbox", "list") == []
+
+
+def test_what_a_provider_changes_is_told(desk: Desk) -> None:
+    (mailbox,) = load(desk.config, {}).mailboxes
+    plain, _ = trials(mailbox.address)
+    header = f"Return-Path: <bounce@provider.example>\r\nMessage-ID: <new@x>\r\nReferences: {plain.message_id}\r\n\r\n"
+    found = compared("x", mailbox, plain, Return("Spam", True, parse(header.encode())))
+    assert [finding.level for finding in found] == [Level.WARNING] * 3
+    assert "Junk folder Spam" in found[0].what
+    assert "replaces our Message-ID" in found[1].what
+    assert "by bounce@provider.example" in found[2].what
+
+
+async def test_a_mail_that_never_comes_back_is_an_error(
+    desk: Desk, server: DemoMailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(round_trip, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(round_trip.examine, "__kwdefaults__", {"wait_seconds": 0.0})
+    answer = await check(desk, "--send-test", "--json")
+    assert answer.code == 69
+    assert errors(answer) == [("round trip security", "the mail did not come back within 0 s")]
+
+
+def test_a_test_mail_needs_the_servers(desk: Desk) -> None:
+    assert desk.run("check", "--offline", "--send-test").code == 64
