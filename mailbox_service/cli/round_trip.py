@@ -65,8 +65,6 @@ async def examine(
     account: ImapAccount,
     transport: Transport,
     templates: Templates,
-    *,
-    wait_seconds: float = WAIT_SECONDS,
 ) -> list[Finding]:
     """Send, wait, compare. The mails stay in the mailbox: nothing is ever deleted."""
     subject = f"round trip {mailbox.name}"
@@ -79,7 +77,7 @@ async def examine(
                 refusal = await _send(mailbox, trial, transport, templates)
                 if refusal:
                     refused[trial] = refusal
-            back = await _wait(session, folders, [t for t in (plain, plus) if t not in refused], wait_seconds)
+            back = await _wait(session, folders, [t for t in (plain, plus) if t not in refused])
     except MailboxServiceError as error:
         return [Finding.error(subject, str(error), "see the IMAP lines above", Exit.UNAVAILABLE)]
     if plain in refused:
@@ -87,7 +85,7 @@ async def examine(
         return [Finding.error(subject, f"the server refused the mail: {refused[plain]}", remedy, Exit.UNAVAILABLE)]
     if plain not in back:
         remedy = "look for the mail, subject “Test mail of …”, in other folders, and at the server's log"
-        what = f"the mail did not come back within {wait_seconds:.0f} s"
+        what = f"the mail did not come back within {WAIT_SECONDS:.0f} s"
         return [Finding.error(subject, what, remedy, Exit.UNAVAILABLE)]
     return [
         *compared(subject, mailbox, plain, back[plain]),
@@ -164,11 +162,9 @@ async def _folders(session: Session, mailbox: Mailbox) -> list[_Watched]:
     return watched
 
 
-async def _wait(
-    session: Session, folders: Sequence[_Watched], sent: Sequence[Trial], seconds: float
-) -> dict[Trial, Return]:
+async def _wait(session: Session, folders: Sequence[_Watched], sent: Sequence[Trial]) -> dict[Trial, Return]:
     loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
+    end = loop.time() + WAIT_SECONDS
     back: dict[Trial, Return] = {}
     while len(back) < len(sent) and loop.time() < end:
         for folder in folders:

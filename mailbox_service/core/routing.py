@@ -127,8 +127,10 @@ def _by_sorter(subject: Subject, thread: Thread, ack_unauthenticated: bool) -> R
         return _new_case(subject, thread, "sorted as a security report", ack_unauthenticated, unsure=False)
     if subject.automatic.kind is not Automatic.NO and not subject.from_ourselves:
         return Routing(Disposition.AUTOMATIC, "automatic or list mail", digest=subject.outcome is Outcome.UNSURE)
-    if thread.related_case is not None or thread.ours:
+    if (thread.related_case is not None or thread.ours) and not subject.junk:
         return _new_case(subject, thread, "refers to a case without proof", ack_unauthenticated, unsure=True)
+    if subject.junk and (thread.related_case is not None or thread.ours):
+        return Routing(Disposition.HOLD, "found in Junk, and refers to a case without proof", digest=True)
     if subject.outcome is Outcome.SPAM:
         return Routing(Disposition.SPAM, "sorted as spam")
     if subject.junk:

@@ -78,8 +78,7 @@ def fall_due(
         mailbox = mailboxes.get(name)
         if mailbox is None or not _due(tx, mailbox, channel, oldest, newest, now, settled):
             continue
-        cause = f"{name}/{channel}:{oldest.astimezone(UTC):%Y%m%dT%H%M%S.%f}"
-        lines = tx.collect(name, channel, recipient, cause, COLLECTED_AT_ONCE)
+        cause, lines = tx.collect(name, channel, recipient, COLLECTED_AT_ONCE)
         if lines:
             mails += _mails(mailbox, correspondence, channel, recipient, cause, lines, now)
     tx.add_mails(mails, now, now + correspondence.lifetime)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mailbox_service.core.automatic import Automatic
 from mailbox_service.core.budget import SENDER_LIMIT, AnswerBudget, Key, answer_keys, new_cases_key
 from mailbox_service.core.case import Event
 from mailbox_service.core.evidence import AuthResult
@@ -32,6 +33,7 @@ from mailbox_service.services.ports import (
 from mailbox_service.services.understanding import Understood
 
 DECIDED_BY_PERSON = "decided by a person"
+REDIRECT_ANSWERED = "its redirect was answered"
 TOO_LARGE = "larger than max_message_size: only its header was fetched"
 SUBJECT_CHARS = 500
 MARKS = {
@@ -68,7 +70,13 @@ class Decision:
     case: OpenCase | None
     answer: Answer
     no_answer: str
+    related: OpenCase | None = None  # the case of this very batch that it names without proof
     owed: bool = False  # the sender's own limit is reached: acknowledged together with others, once a day
+
+    @property
+    def relation(self) -> str | None:
+        """The reference of the case that it probably belongs to."""
+        return self.routing.relation or (self.related.ref if self.related is not None else None)
 
 
 @dataclass(slots=True)
@@ -134,6 +142,7 @@ class _Desk:
         self.outbound: dict[str, list[KnownOutbound]] = {}
         self.named: dict[str, list[Named]] = {}
         self._existing: dict[CaseId, int] = {}
+        self._redirected: dict[int, OpenCase] = {}  # redirected messages whose redirect was answered in this batch
         if names:
             for mail in tx.outbound_named(names):
                 self.outbound.setdefault(mail.message_id, []).append(mail)
@@ -154,6 +163,10 @@ class _Desk:
         routing = self._route(understood, mailbox)
         case = self._case_of(understood, mailbox, routing)
         decision = Decision(understood, mailbox, routing, case, routing.answer, routing.no_answer)
+        if routing.disposition is Disposition.CASE and not routing.relation:
+            decision.related = self._named_in_batch(understood)
+        if routing.with_redirected is not None and case is not None:
+            self._redirected[routing.with_redirected] = case
         if routing.answer is not Answer.NOTHING:
             self._take_from_budget(decision)
         if understood.message.message_id is not None:
@@ -178,7 +191,10 @@ class _Desk:
         ours = [k for name in understood.names for k in self.outbound.get(name, ()) if k.mailbox == mailbox]
         to_sender = [k for k in ours if sender and k.recipient.lower() == sender]
         named = [k for name in understood.names for k in self.named.get(name, ()) if k.mailbox == mailbox]
-        own_case = next((k for k in to_sender if k.case_id is not None), None)
+        # A bounce or an automatic reply comes from somebody else than the mail it answers went to, and joins nothing:
+        # that it names a mail of ours is enough to write it into the journal.
+        speaks_for_itself = understood.automatic.kind in (Automatic.BOUNCE, Automatic.RECEIPT, Automatic.REPLY)
+        own_case = next((k for k in (ours if speaks_for_itself else to_sender) if k.case_id is not None), None)
         redirect = next((k for k in to_sender if k.kind == "redirect"), None)
         earlier = next((k for k in named if sender and k.sender == sender and k.case is not None and k.open), None)
         related = next(
@@ -187,6 +203,8 @@ class _Desk:
         if own_case is not None:
             self._existing_case(own_case.case_id, own_case.case_ref, own_case.case_sealed, mailbox)
             return Thread(own_case=self._existing[CaseId(own_case.case_id or 0)], ours=True)
+        if redirect is not None and redirect.about in self._redirected:
+            return Thread(own_case=self._number(self._redirected[redirect.about]), ours=True)
         if redirect is not None:
             return Thread(own_redirect=redirect.about, related_case=related, ours=True)
         if earlier is not None and earlier.case is not None:
@@ -195,6 +213,12 @@ class _Desk:
             # The case it names was opened by this very batch and has no reference yet.
             return Thread(ours=True)
         return Thread(related_case=related, ours=bool(ours))
+
+    def _named_in_batch(self, understood: Understood) -> OpenCase | None:
+        """The case that an earlier mail of this batch opened and this one refers to; it has no reference yet."""
+        mailbox = understood.claim.mailbox
+        named = (k for name in understood.names for k in self.named.get(name, ()) if k.mailbox == mailbox)
+        return next((k.case for k in named if k.case is not None and k.case.id is None), None)
 
     def _existing_case(self, id_: CaseId | None, ref: str | None, sealed: bool, mailbox: str) -> OpenCase | None:
         if id_ is None:
@@ -256,6 +280,9 @@ class _Desk:
         understood, routing, case = decision.understood, decision.routing, decision.case
         if case is not None and case.id is not None:
             writes.journal.append(_entry(decision, case.id))
+            if routing.with_redirected is not None:
+                joined = {"message": routing.with_redirected, "why": REDIRECT_ANSWERED}
+                writes.journal.append(JournalEntry(case.id, Event.MESSAGE_ADDED, "", joined))
         self._write_answer(decision, writes)
         if understood.claim.quiet:
             writes.collected.append(_item(decision, "summary", routing.disposition.value))
@@ -282,7 +309,7 @@ class _Desk:
                 writes.collected.append(_item(decision, "cases", routing.disposition.value))
             elif routing.disposition is Disposition.CASE:
                 writes.mails += self.correspondence.notice_case(
-                    mailbox, understood, case, routing.relation, _answered(decision)
+                    mailbox, understood, case, decision.relation, _answered(decision)
                 )
             else:
                 writes.mails += self.correspondence.notice_message(mailbox, understood, case, routing.verified)
@@ -331,7 +358,7 @@ def _entry(decision: Decision, case: CaseId) -> JournalEntry:
             "no_answer": decision.no_answer,
         }
         | ({"verified": routing.verified} if event is Event.MESSAGE_ADDED else {})
-        | ({"relation": routing.relation} if routing.relation else {}),
+        | ({"relation": decision.relation} if decision.relation else {}),
     )
 
 

@@ -167,12 +167,15 @@ class Intake:
         worked = 0
         while True:
             await self._hold_exhausted()
-            now, lease = self._timing.clock(), self._lease()
-            claims = await self._storage.transact(lambda tx: tx.claim_messages(BATCH_MESSAGES, now, lease))  # noqa: B023
+            claims = await self._claim()
             if not claims:
                 return worked
             await self.work(claims)
             worked += len(claims)
+
+    async def _claim(self) -> list[Claim]:
+        now, lease, names = self._timing.clock(), self._lease(), sorted(self._mailboxes)
+        return await self._storage.transact(lambda tx: tx.claim_messages(BATCH_MESSAGES, now, lease, names))
 
     async def work(self, claims: Sequence[Claim]) -> None:
         """Understand and conclude a batch. One bad message never fails its batch: then each goes alone."""
@@ -245,7 +248,7 @@ class Intake:
 
 def hold_exhausted(tx: Transaction, mailboxes: Mailboxes, correspondence: Correspondence, now: datetime) -> list[Claim]:
     """Messages that used up their attempts are kept for a person, and the maintainers are told."""
-    claims = [c for c in tx.exhausted_messages(MAX_ATTEMPTS, now) if c.mailbox in mailboxes]
+    claims = tx.exhausted_messages(MAX_ATTEMPTS, now, sorted(mailboxes))
     tx.finish([Finished(c, True, Disposition.HOLD, Mark.HELD, EXHAUSTED) for c in claims], now)
     mails = [mail for c in claims for mail in correspondence.held(mailboxes[c.mailbox], c, EXHAUSTED)]
     tx.add_mails(mails, now, now + correspondence.lifetime)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,7 +19,7 @@ from mailbox_service.core.budget import Key, hour_of
 from mailbox_service.core.case import Event
 from mailbox_service.core.composition import Outgoing, compose
 from mailbox_service.core.schedule import backoff
-from mailbox_service.errors import MailboxServiceError, TemporaryError
+from mailbox_service.errors import TemporaryError
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.intake import Timing
 from mailbox_service.services.mailboxes import Mailbox, Mailboxes
@@ -88,7 +89,7 @@ class Outbox:
         self._transports, self._correspondence = transports, correspondence
         self._timing, self._policy = timing, policy
         self._waiting = mails_waiting
-        self._stopping = False
+        self._stopped = asyncio.Event()
 
     async def run(self) -> None:
         """Deliver for ever, until `stop`."""
@@ -98,17 +99,17 @@ class Outbox:
 
     def stop(self) -> None:
         """Claim nothing more; what is under way is finished."""
-        self._stopping = True
+        self._stopped.set()
         self._waiting.ring()
 
     async def _lane(self) -> None:
-        while not self._stopping:
+        while not self._stopped.is_set():
             try:
                 delivered = await self.deliver_waiting()
             except TemporaryError as error:
                 log.warning("outbox unavailable", error_type=type(error).__name__, reason=str(error))
                 delivered = 0
-            if not delivered and not self._stopping:
+            if not delivered and not self._stopped.is_set():
                 await self._waiting.wait(IDLE_SECONDS)
 
     async def deliver_waiting(self) -> int:
@@ -148,7 +149,7 @@ class Outbox:
         for one in claims:
             try:
                 composed.append((one, self.compose(one, attachments.get(one.id))))
-            except (MailboxServiceError, ValueError) as error:
+            except Exception as error:  # one bad mail never fails its batch
                 log.error("mail cannot be composed", outbound_id=int(one.id), error_type=type(error).__name__)
                 broken.append((one, f"could not be composed: {type(error).__name__}"))
         return composed, broken
@@ -199,7 +200,7 @@ class Outbox:
         envelope = Envelope(mailbox.envelope_from or mailbox.address, one.recipient)
         delivery = NOT_ATTEMPTED
         try:
-            if self._timing.clock() + LEASE_MARGIN < lease_until and not self._stopping:
+            if self._timing.clock() + LEASE_MARGIN < lease_until and not self._stopped.is_set():
                 async with asyncio.timeout(SEND_SECONDS):
                     delivery = await self._transports[one.mailbox].send(envelope, data)
         except TimeoutError:
@@ -236,7 +237,7 @@ class Outbox:
             except TemporaryError as error:
                 # The mail is out and the database away: insist, because forgetting means sending it twice.
                 log.error("cannot record deliveries", count=len(rows), attempt=attempt, reason=str(error))
-                await asyncio.sleep(min(2.0**attempt, 30.0))
+                await self._pause(min(2.0**attempt, 30.0))
         else:
             return
         for row, result in zip(rows, batch, strict=True):
@@ -251,6 +252,12 @@ class Outbox:
                 case=row.claim.case_ref or "",
                 count=len(ours),
             )
+
+    async def _pause(self, seconds: float) -> None:
+        # A shutdown must not wait for a database that is away: then all tries follow one another quickly.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopped.wait()
 
     def _settled(self, result: _Result, now: datetime) -> Settled:
         one, delivery = result.claim, result.delivery

@@ -366,11 +366,11 @@ class Transaction(Protocol):
         """T1: evidence and origin of each message. Returns claims on those that were not on file before."""
         ...
 
-    def claim_messages(self, limit: int, now: datetime, lease: Lease) -> list[Claim]:
-        """T2: messages that wait, each attempt counted. One that failed before is claimed alone."""
+    def claim_messages(self, limit: int, now: datetime, lease: Lease, mailboxes: Sequence[str]) -> list[Claim]:
+        """T2: messages of `mailboxes` that wait, each attempt counted. One that failed before is claimed alone."""
         ...
 
-    def exhausted_messages(self, attempts: int, now: datetime) -> list[Claim]:
+    def exhausted_messages(self, attempts: int, now: datetime, mailboxes: Sequence[str]) -> list[Claim]:
         """Messages whose last lease lapsed after `attempts` attempts; to be held."""
         ...
 
@@ -445,8 +445,8 @@ class Transaction(Protocol):
         """(mailbox, channel, recipient, oldest, newest) of everything that waits to be collected."""
         ...
 
-    def collect(self, mailbox: str, channel: str, recipient: str, cause: str, limit: int) -> list[CollectedLine]:
-        """Take at most `limit` waiting items, oldest first, marking them as told by `cause`."""
+    def collect(self, mailbox: str, channel: str, recipient: str, limit: int) -> tuple[str, list[CollectedLine]]:
+        """Take at most `limit` waiting items, oldest first, marking them as told by the cause that is returned."""
         ...
 
     def backlog_settled(self, mailbox: str) -> bool:

@@ -38,7 +38,8 @@ QUESTION = (
 HOSTILE = (
     (
         "From: =?utf-8?B?{name}?= <eve@research.example>\r\nTo: security@demo.example\r\n"
-        "Subject: SQL injection \x1b]0;owned\x07\x1b[31m in \u202elogin\u2066\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        "Subject: SQL injection \x1b]0;owned\x07\x1b[31m in \u202elogin\u2066\r\n"
+        "Content-Type: text/plain; charset=utf-8\r\n"
         'Content-Disposition: inline; filename="\x1b[2Ja.txt"\r\n\r\n'
         "SQL injection \x1b[2J\x9b31m \u202eevil\u200b\r\n\rstate  done\r\n"
     )

@@ -36,7 +36,7 @@ def errors(answer: Answer) -> list[tuple[str, str]]:
 
 async def test_all_well(desk: Desk, server: DemoMailServer) -> None:
     answer = await check(desk)
-    assert (answer.code, answer.err) == (0, "")
+    assert answer.code == 0
     assert "error" not in answer.text
     assert "ok       imap security: login works" in answer.text
     assert "ok       smtp security: login works" in answer.text
@@ -182,7 +182,6 @@ async def test_a_mail_that_never_comes_back_is_an_error(
     desk: Desk, server: DemoMailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(round_trip, "WAIT_SECONDS", 0.0)
-    monkeypatch.setattr(round_trip.examine, "__kwdefaults__", {"wait_seconds": 0.0})
     answer = await check(desk, "--send-test", "--json")
     assert answer.code == 69
     assert errors(answer) == [("round trip security", "the mail did not come back within 0 s")]

@@ -17,9 +17,9 @@ from mailbox_service.core.routing import Disposition
 from mailbox_service.services.decisions import DECISIONS
 from tests.cli.desk import HOSTILE, QUESTION, REPORT, Desk
 
-MESSAGE_KEYS = "id mailbox source received_at sender subject sha256 state disposition case".split()
-CASE_KEYS = "ref mailbox stage reporter subject opened_at unsure messages".split()
-OUTBOX_KEYS = "id case kind recipient state attempts message_id".split()
+MESSAGE_KEYS = ["id", "mailbox", "source", "received_at", "sender", "subject", "sha256", "state", "disposition", "case"]
+CASE_KEYS = ["ref", "mailbox", "stage", "reporter", "subject", "opened_at", "unsure", "messages"]
+OUTBOX_KEYS = ["id", "case", "kind", "recipient", "state", "attempts", "message_id"]
 
 
 @pytest.fixture

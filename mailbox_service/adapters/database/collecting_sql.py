@@ -73,8 +73,8 @@ class CollectingSql(Sql):
         return [(r[0], r[1], r[2], r[3], r[4]) for r in rows]
 
     def collect(
-        self, name_of_mailbox: str, channel: str, recipient: str, cause: str, limit: int
-    ) -> list[ports.CollectedLine]:
+        self, name_of_mailbox: str, channel: str, recipient: str, limit: int
+    ) -> tuple[str, list[ports.CollectedLine]]:
         c = collected.c
         wanted = (
             sa.select(c.id)
@@ -83,12 +83,10 @@ class CollectingSql(Sql):
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        ids = [
-            row.id
-            for row in self.connection.execute(
-                collected.update().where(c.id.in_(wanted.scalar_subquery())).values(cause=cause).returning(c.id)
-            )
-        ]
+        ids = list(self.connection.scalars(wanted))
+        # Named after what is in it: two workers that collect at the same moment make two mails, not one and a lost one.
+        cause = f"{name_of_mailbox}/{channel}:{ids[0] if ids else 0}"
+        self.connection.execute(collected.update().where(c.id.in_(ids)).values(cause=cause))
         sealed = cases.c.sealed.is_(True)
         rows = self.connection.execute(
             sa.select(
@@ -108,7 +106,7 @@ class CollectingSql(Sql):
             .where(c.id.in_(ids))
             .order_by(c.id)
         )
-        return [
+        return cause, [
             ports.CollectedLine(
                 r.section,
                 r.line,

@@ -72,6 +72,12 @@ class IntakeSql(Sql):
         ).one_or_none()
         if row is None:
             first = uidnext if self._first_contact(name_of_mailbox, name, contact, now, known_before or 0) else 0
+            # Nobody looks into a former UIDVALIDITY any more; the summary must not wait for it.
+            c.execute(
+                folder.update()
+                .where(folder.c.mailbox == name_of_mailbox, folder.c.name == name, folder.c.caught_up_at.is_(None))
+                .values(caught_up_at=now)
+            )
             new = c.scalar(
                 folder.insert()
                 .values(mailbox=name_of_mailbox, name=name, uidvalidity=uidvalidity, first_uidnext=first, junk=junk)
@@ -141,7 +147,12 @@ class IntakeSql(Sql):
                 message.c.state,
                 message.c.junk,
                 message.c.disposition,
-            ).where(message.c.sha256.in_(digests))
+                message.c.decided_by,
+            )
+            .where(message.c.sha256.in_(digests))
+            .order_by(message.c.id)
+            # Whoever finishes one of these meanwhile waits, and then finds the new source too.
+            .with_for_update(read=True)
         )
         return {(row.mailbox, row.sha256): row for row in rows}
 
@@ -199,8 +210,9 @@ class IntakeSql(Sql):
             origin = item.raw.origin
             key = (origin.mailbox, item.sha256)
             before = known.get(key)
-            # A further copy of a message whose fate is known is marked like the first.
-            mark = MARK_OF.get(before.disposition or "") if before is not None and before.state != "waiting" else None
+            # A further copy of a message whose fate is known is marked like the first, unless the copy changes it.
+            fate_known = before is not None and before.state != "waiting" and not _rescues(item, before)
+            mark = MARK_OF.get(before.disposition or "") if before is not None and fate_known else None
             rows.append(
                 {
                     "message_id": ids[key],
@@ -223,25 +235,23 @@ class IntakeSql(Sql):
         rescued = []
         for item in batch:
             before = known.get((item.raw.origin.mailbox, item.sha256))
-            if (
-                before is not None
-                and before.junk
-                and not item.raw.origin.junk
-                and before.disposition in ("spam", "hold")
-            ):
+            if before is not None and _rescues(item, before):
                 rescued.append(before.id)
         if rescued:
             self.connection.execute(
                 message.update()
-                .where(message.c.id.in_(rescued), message.c.decided_by.is_(None))
+                .where(message.c.id.in_(rescued))
                 .values(state="waiting", junk=False, attempts=0, lease_until=None, due_at=now)
             )
 
     # --- T2: claims ----------------------------------------------------------------------------------------
 
-    def claim_messages(self, limit: int, now: datetime, lease: ports.Lease) -> list[ports.Claim]:
+    def claim_messages(
+        self, limit: int, now: datetime, lease: ports.Lease, mailboxes: Sequence[str]
+    ) -> list[ports.Claim]:
         free = sa.and_(
             message.c.state == "waiting",
+            message.c.mailbox.in_(mailboxes),
             message.c.due_at <= now,
             sa.or_(message.c.lease_until.is_(None), message.c.lease_until < now),
         )
@@ -273,11 +283,12 @@ class IntakeSql(Sql):
         )
         return sorted((_claim(row) for row in rows), key=lambda claim: claim.id)
 
-    def exhausted_messages(self, attempts: int, now: datetime) -> list[ports.Claim]:
+    def exhausted_messages(self, attempts: int, now: datetime, mailboxes: Sequence[str]) -> list[ports.Claim]:
         rows = self.connection.execute(
             sa.select(*CLAIM_COLUMNS)
             .where(
                 message.c.state == "waiting",
+                message.c.mailbox.in_(mailboxes),
                 message.c.attempts >= attempts,
                 sa.or_(message.c.lease_until.is_(None), message.c.lease_until < now),
             )
@@ -381,6 +392,12 @@ class IntakeSql(Sql):
                 for job, result, due in results
             ],
         )
+
+
+def _rescues(item: ports.NewMessage, before: Any) -> bool:
+    """Did somebody move a message that is on file out of Junk, and no person decide about it?"""
+    moved = before.junk and not item.raw.origin.junk
+    return moved and before.disposition in ("spam", "hold") and before.decided_by is None
 
 
 def _first_claim(item: ports.NewMessage, id_: MessageId) -> ports.Claim:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -52,7 +53,7 @@ def migrate(database: Database) -> tuple[str | None, str | None]:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             return before, MigrationContext.configure(connection).get_current_revision()
-    except sa.exc.DBAPIError as error:
+    except (sa.exc.DBAPIError, sqlite3.Error) as error:
         raise TemporaryError(f"database: {describe(error)}") from error
 
 

@@ -47,6 +47,7 @@ class Database:
         self._threads = ThreadPoolExecutor(1 if self.is_sqlite else POSTGRES_THREADS, thread_name_prefix="database")
         self._identity = ""
         self._slot: Any = None
+        self._slot_in_doubt = False
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -79,6 +80,8 @@ class Database:
                 with self.engine.begin() as connection:
                     return work(SqlTransaction(connection))
             except (sa.exc.DBAPIError, sqlite3.Error) as error:
+                if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+                    self._slot_in_doubt = True
                 if not _collision(error) or attempt == COLLISION_TRIES:
                     raise TemporaryError(f"database: {describe(error)}") from error
             except sa.exc.TimeoutError as error:
@@ -88,6 +91,8 @@ class Database:
     @property
     def identity(self) -> str:
         """The lowest worker slot that no living worker holds. A restarted daemon gets its old one back."""
+        if self._slot_in_doubt and not self.is_sqlite:
+            self._leave_slot()
         if not self._identity:
             for number in range(WORKER_SLOTS):
                 if self._take_slot(number):
@@ -96,6 +101,14 @@ class Database:
             else:
                 raise TemporaryError(f"database: all {WORKER_SLOTS} worker slots are taken")
         return self._identity
+
+    def _leave_slot(self) -> None:
+        """After a lost connection the slot's lock may be gone with its session, and be somebody else's by now."""
+        if self._slot is not None:
+            with suppress(sa.exc.SQLAlchemyError):
+                self._slot.invalidate()
+                self._slot.close()
+        self._slot, self._identity, self._slot_in_doubt = None, "", False
 
     def _take_slot(self, number: int) -> bool:
         try:
@@ -132,11 +145,8 @@ class Database:
         self._threads.shutdown(wait=True)
         if isinstance(self._slot, int):
             os.close(self._slot)
-        elif self._slot is not None:
-            with suppress(sa.exc.SQLAlchemyError):
-                self._slot.invalidate()
-                self._slot.close()
-        self._slot, self._identity = None, ""
+            self._slot = None
+        self._leave_slot()
         self.engine.dispose()
 
 
