@@ -79,7 +79,7 @@ def show(context: typer.Context, mail_id: Id, as_json: AsJson = False) -> None:
     keys = (*KEYS, "mailbox", "created_at", "due_at", "expires_at", "frozen_at", "finished_at", "last_reply")
     if as_json:
         text = {"headers": [[name, value] for name, value in view.headers], "text": view.text}
-        write_json({key: row[key] for key in keys} | text | {"attachments": [a.filename for a in view.attachments]})
+        write_json({key: row[key] for key in keys} | text | {"attached_message": claim.attached_message})
         return
     facts([(key.replace("_", " "), row[key]) for key in keys])
     heading("The mail:" if claim.frozen is not None else "The mail, as it would be sent now:")
@@ -87,8 +87,8 @@ def show(context: typer.Context, mail_id: Id, as_json: AsJson = False) -> None:
     passage("\n".join(harmless(f"{name.title()}: {readable.get(name, value)}") for name, value in view.headers))
     write("")
     passage(view.text)
-    for attachment in view.attachments:
-        passage(harmless(f"[attached: {attachment.filename}, {attachment.size_bytes} bytes]"))
+    if claim.attached_message is not None:
+        passage(f"[attached: message {claim.attached_message}, whole]")
 
 
 async def _composed(invocation: Invocation, claim: OutboundClaim) -> bytes:

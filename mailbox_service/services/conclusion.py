@@ -179,7 +179,7 @@ class _Desk:
     def _route(self, understood: Understood, mailbox: Mailbox) -> Routing:
         if understood.claim.decided == Disposition.ATTACHED and understood.claim.case_id is not None:
             case = self._existing[understood.claim.case_id]
-            return Routing(Disposition.ATTACHED, "its redirect was answered", case=case, verified=True)
+            return Routing(Disposition.ATTACHED, REDIRECT_ANSWERED, case=case, verified=True)
         if understood.claim.decided is not None:
             return _as_decided(understood, understood.claim.decided, mailbox)
         if understood.claim.partial:
@@ -280,9 +280,6 @@ class _Desk:
         understood, routing, case = decision.understood, decision.routing, decision.case
         if case is not None and case.id is not None:
             writes.journal.append(_entry(decision, case.id))
-            if routing.with_redirected is not None:
-                joined = {"message": routing.with_redirected, "why": REDIRECT_ANSWERED}
-                writes.journal.append(JournalEntry(case.id, Event.MESSAGE_ADDED, "", joined))
         self._write_answer(decision, writes)
         if understood.claim.quiet:
             writes.collected.append(_item(decision, "summary", routing.disposition.value))

@@ -49,6 +49,8 @@ FIRST_RETRY = timedelta(seconds=10)
 LONGEST_RETRY = timedelta(minutes=10)
 # How often a worker looks for what a dead one left behind.
 RECOVERY_SECONDS = 5.0
+# The folders of a new mailbox are opened within moments of each other.
+FIRST_RUN = timedelta(seconds=60)
 EXHAUSTED = "could not be worked in five attempts"
 
 
@@ -74,6 +76,7 @@ class Intake:
     ) -> None:
         self._storage, self._mailboxes, self._sorter = storage, mailboxes, sorter
         self._correspondence, self._timing = correspondence, timing
+        self._first_contacts: dict[str, datetime] = {}  # of mailboxes that this very process met first
         self._handed_over: asyncio.Queue[list[Claim]] = asyncio.Queue(HANDED_OVER_BATCHES)
         self._mails_waiting = mails_waiting
         self._marks_waiting = Bell()
@@ -82,7 +85,14 @@ class Intake:
 
     async def open_folder(self, mailbox: str, name: str, uidvalidity: int, uidnext: int, *, junk: bool) -> FolderState:
         now = self._timing.clock()
-        return await self._storage.transact(lambda tx: tx.open_folder(mailbox, name, uidvalidity, uidnext, junk, now))
+        met = self._first_contacts.get(mailbox)
+        first_run = met is not None and now - met < FIRST_RUN
+        state = await self._storage.transact(
+            lambda tx: tx.open_folder(mailbox, name, uidvalidity, uidnext, junk, first_run, now)
+        )
+        if state.first_contact_at == now:
+            self._first_contacts[mailbox] = now
+        return state
 
     async def missing_uids(self, folder: FolderId, uids: Sequence[int]) -> list[int]:
         return await self._storage.transact(lambda tx: tx.missing_uids(folder, uids))

@@ -358,8 +358,11 @@ class Transaction(Protocol):
 
     # intake: T1, T2
     def open_folder(
-        self, mailbox: str, name: str, uidvalidity: int, uidnext: int, junk: bool, now: datetime
-    ) -> FolderState: ...
+        self, mailbox: str, name: str, uidvalidity: int, uidnext: int, junk: bool, first_run: bool, now: datetime
+    ) -> FolderState:
+        """The folder's state, made where there is none. `first_run`: its mailbox was met moments ago."""
+        ...
+
     def missing_uids(self, folder: FolderId, uids: Sequence[int]) -> list[int]: ...
     def folder_caught_up(self, folder: FolderId, now: datetime) -> None: ...
     def store(self, batch: Sequence[NewMessage], now: datetime, lease: Lease) -> list[Claim]:

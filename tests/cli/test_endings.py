@@ -50,12 +50,12 @@ def test_every_problem_of_a_configuration_is_told_and_the_code_is_78(desk: Desk)
 
 
 def test_without_any_configuration_the_places_are_named(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     monkeypatch.delenv("MAILBOX_SERVICE_CONFIG", raising=False)
     monkeypatch.setattr("mailbox_service.cli.invocation.CONFIG_PLACES", (Path("config.yaml"),))
     assert main(["message", "list"]) == 78
-    assert "there is neither config.yaml" in capsys.readouterr().err
+    assert b"there is neither config.yaml" in capsysbinary.readouterr().err
 
 
 def test_the_configuration_is_found_by_option_environment_and_place(

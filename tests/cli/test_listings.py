@@ -169,7 +169,7 @@ def test_shadow_mode_shows_what_would_go_out(desk: Desk) -> None:
 
 def test_the_notice_shows_the_report_it_carries(stocked: Desk) -> None:
     (notice,) = (row for row in stocked.rows("outbox", "list") if row["kind"] == "notice_case")
-    assert "[attached: " in stocked.done("outbox", "show", str(notice["id"])).text
+    assert "    [attached: message 1, whole]\n" in stocked.done("outbox", "show", str(notice["id"])).text
 
 
 def test_the_brake_is_shown_while_it_is_on(stocked: Desk) -> None:

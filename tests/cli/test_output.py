@@ -23,8 +23,8 @@ def test_columns_are_aligned() -> None:
 
 def test_a_narrow_terminal_shortens_what_may_shrink_and_nothing_else() -> None:
     lines = table([["1", "a very long subject indeed", "SEC-2026-0001"]], COLUMNS, 40)
-    assert lines[1] == "1   a very long subjec…  SEC-2026-0001"[:4] + "a very long subjec…  SEC-2026-0001"
-    assert max(map(len, lines)) <= 40
+    assert lines[1] == "1   a very long subject …  SEC-2026-0001"
+    assert len(lines[1]) == 40
 
 
 def test_a_pipe_gets_everything() -> None:

@@ -55,47 +55,43 @@ class IntakeSql(Sql):
     # --- folders -------------------------------------------------------------------------------------------
 
     def open_folder(
-        self, name_of_mailbox: str, name: str, uidvalidity: int, uidnext: int, junk: bool, now: datetime
+        self, of: str, name: str, uidvalidity: int, uidnext: int, junk: bool, first_run: bool, now: datetime
     ) -> ports.FolderState:
         c = self.connection
-        contact = c.scalar(sa.select(mailbox.c.first_contact_at).where(mailbox.c.name == name_of_mailbox))
-        known_before = c.scalar(
-            sa.select(sa.func.count()).select_from(folder).where(folder.c.mailbox == name_of_mailbox)
-        )
+        contact = c.scalar(sa.select(mailbox.c.first_contact_at).where(mailbox.c.name == of))
         if contact is None:
-            contact = now
-            c.execute(mailbox.insert().values(name=name_of_mailbox, first_contact_at=now))
-        row = c.execute(
-            sa.select(folder.c.id, folder.c.first_uidnext).where(
-                folder.c.mailbox == name_of_mailbox, folder.c.name == name, folder.c.uidvalidity == uidvalidity
+            contact, first_run = now, True
+            c.execute(mailbox.insert().values(name=of, first_contact_at=now))
+        known = c.execute(
+            sa.select(folder.c.id, folder.c.uidvalidity, folder.c.first_uidnext).where(
+                folder.c.mailbox == of, folder.c.name == name
             )
-        ).one_or_none()
-        if row is None:
-            first = uidnext if self._first_contact(name_of_mailbox, name, contact, now, known_before or 0) else 0
-            # Nobody looks into a former UIDVALIDITY any more; the summary must not wait for it.
-            c.execute(
-                folder.update()
-                .where(folder.c.mailbox == name_of_mailbox, folder.c.name == name, folder.c.caught_up_at.is_(None))
-                .values(caught_up_at=now)
-            )
-            new = c.scalar(
-                folder.insert()
-                .values(mailbox=name_of_mailbox, name=name, uidvalidity=uidvalidity, first_uidnext=first, junk=junk)
-                .returning(folder.c.id)
-            )
-            return ports.FolderState(ports.FolderId(new or 0), name_of_mailbox, name, uidvalidity, first, contact)
-        return ports.FolderState(ports.FolderId(row.id), name_of_mailbox, name, uidvalidity, row.first_uidnext, contact)
-
-    def _first_contact(self, of: str, name: str, contact: datetime, now: datetime, known: int) -> bool:
-        """Whether what lies in this folder was there before the service was: not after a UIDVALIDITY change.
-
-        A folder that appears in a mailbox watched for long has only new mail in it; the dates tell the rest.
-        """
-        c = self.connection
-        same_name = c.scalar(
-            sa.select(sa.func.count()).select_from(folder).where(folder.c.mailbox == of, folder.c.name == name)
+        ).all()
+        for row in known:
+            if row.uidvalidity == uidvalidity:
+                return ports.FolderState(ports.FolderId(row.id), of, name, uidvalidity, row.first_uidnext, contact)
+        self._leave_behind([row.id for row in known], now)
+        # Mail that lies in a folder at the first contact was there before the service. Not so after a change of
+        # UIDVALIDITY, nor in a folder that appears later; there the dates tell.
+        first_uidnext = uidnext if first_run and not known else 0
+        new = c.scalar(
+            folder.insert()
+            .values(mailbox=of, name=name, uidvalidity=uidvalidity, first_uidnext=first_uidnext, junk=junk)
+            .returning(folder.c.id)
         )
-        return not same_name and (known == 0 or (now - contact).total_seconds() < 600)
+        return ports.FolderState(ports.FolderId(new or 0), of, name, uidvalidity, first_uidnext, contact)
+
+    def _leave_behind(self, former: Sequence[int], now: datetime) -> None:
+        """Nobody looks into a former UIDVALIDITY any more: no summary waits for it, and its UIDs name nothing."""
+        if former:
+            self.connection.execute(
+                folder.update().where(folder.c.id.in_(former), folder.c.caught_up_at.is_(None)).values(caught_up_at=now)
+            )
+            self.connection.execute(
+                source.update()
+                .where(source.c.folder_id.in_(former), source.c.mark_state == "waiting")
+                .values(mark_state="gone")
+            )
 
     def missing_uids(self, folder_id: ports.FolderId, uids: Sequence[int]) -> list[int]:
         if not uids:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import importlib.util
 import os
 import sqlite3
 import stat
@@ -18,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from mailbox_service.adapters.database.transaction import SqlTransaction
-from mailbox_service.errors import TemporaryError
+from mailbox_service.errors import PermanentError, TemporaryError
 
 T = TypeVar("T")
 
@@ -48,16 +49,20 @@ class Database:
         self._identity = ""
         self._slot: Any = None
         self._slot_in_doubt = False
+        if not self.is_sqlite:
+            event.listen(engine, "invalidate", self._doubt_slot)
 
     @classmethod
     def open(cls, url: str) -> Self:
         """The database at SQLAlchemy URL `url`. A new SQLite file is created with mode 0600.
 
-        Raises: TemporaryError when a SQLite file cannot be made or opened.
+        Raises: TemporaryError when a SQLite file cannot be made or opened; PermanentError without the driver.
         """
         parsed = sa.make_url(url)
         if parsed.get_backend_name() == "sqlite":
             return cls(_sqlite_engine(parsed))
+        if importlib.util.find_spec("psycopg") is None:
+            raise PermanentError("PostgreSQL needs psycopg; install the extra: pip install 'mailbox-service[postgres]'")
         parsed = parsed.set(drivername="postgresql+psycopg")
         return cls(
             sa.create_engine(
@@ -80,8 +85,6 @@ class Database:
                 with self.engine.begin() as connection:
                     return work(SqlTransaction(connection))
             except (sa.exc.DBAPIError, sqlite3.Error) as error:
-                if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
-                    self._slot_in_doubt = True
                 if not _collision(error) or attempt == COLLISION_TRIES:
                     raise TemporaryError(f"database: {describe(error)}") from error
             except sa.exc.TimeoutError as error:
@@ -102,8 +105,11 @@ class Database:
                 raise TemporaryError(f"database: all {WORKER_SLOTS} worker slots are taken")
         return self._identity
 
+    def _doubt_slot(self, *_: Any) -> None:
+        # Where one connection was lost, the slot's lock may be gone with its session, and be somebody else's by now.
+        self._slot_in_doubt = True
+
     def _leave_slot(self) -> None:
-        """After a lost connection the slot's lock may be gone with its session, and be somebody else's by now."""
         if self._slot is not None:
             with suppress(sa.exc.SQLAlchemyError):
                 self._slot.invalidate()
