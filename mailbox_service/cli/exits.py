@@ -27,6 +27,7 @@ class Exit(IntEnum):
     UNAVAILABLE = 69
     SOFTWARE = 70
     CANTCREAT = 73
+    IOERR = 74
     TEMPFAIL = 75
     CONFIG = 78
     INTERRUPTED = 130  # 128 + SIGINT, as shells say it

@@ -70,6 +70,10 @@ def _put(stream: IO[Any], data: str | bytes) -> None:
     except BrokenPipeError:
         # The reader has seen enough.
         raise typer.Exit(Exit.BROKEN_PIPE) from None
+    except OSError as error:
+        if stream is not sys.stderr:
+            complain(f"mailbox-service: cannot write: {error.strerror}")
+        raise typer.Exit(Exit.IOERR) from None
 
 
 # --- values ------------------------------------------------------------------------------------------------

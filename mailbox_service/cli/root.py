@@ -23,7 +23,8 @@ _CLICK_USAGE = 2
 
 _EXIT_CODES = """\b
 Exit codes: 0 all well; 1 `check` found an error; 64 wrong use; 65 bad data, or not possible in the present state;
-66 not found; 69 server or database cannot be used; 70 a fault of this program; 73 file cannot be made; 75 try again
+66 not found; 69 server or database cannot be used; 70 a fault of this program; 73 file cannot be made; 74 output cannot be written;
+75 try again
 later; 78 wrong configuration."""
 
 app = typer.Typer(
@@ -81,13 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
     words = globals_first(sys.argv[1:] if arguments is None else arguments)
-    try:
-        code = _ended(words)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        code = Exit.BROKEN_PIPE
-    if code == Exit.BROKEN_PIPE:
-        # Python flushes once more at the end, and would complain.
+    code = _ended(words)
+    if code in (Exit.BROKEN_PIPE, Exit.IOERR):
+        # Python writes what is left once more at the end, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 

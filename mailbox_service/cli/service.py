@@ -64,14 +64,14 @@ def run(
 
 async def _serve(service: Service) -> Exit:
     stop = asyncio.Event()
-    _on_signals(stop.set)
+    on_signals(stop.set)
     await service.run(stop)
     return Exit.OK
 
 
 async def _one_pass(service: Service) -> Exit:
     work = asyncio.create_task(service.run_once(), name="one pass")
-    _on_signals(lambda: work.cancel())
+    on_signals(lambda: work.cancel())
     try:
         return Exit.OK if await work else Exit.TEMPFAIL
     except asyncio.CancelledError:
@@ -81,7 +81,7 @@ async def _one_pass(service: Service) -> Exit:
         await service.close()
 
 
-def _on_signals(stop: Callable[[], object]) -> None:
+def on_signals(stop: Callable[[], object]) -> None:
     """The first SIGTERM or SIGINT calls `stop`; the second ends the process at once, which costs no mail."""
     loop = asyncio.get_running_loop()
     seen: list[int] = []

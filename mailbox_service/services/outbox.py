@@ -51,7 +51,9 @@ LEASE = timedelta(minutes=10)
 SEND_SECONDS = 240.0
 LEASE_MARGIN = timedelta(seconds=SEND_SECONDS + 30)
 MAX_UNKNOWN_OUTCOMES = 3
-SETTLE_TRIES = 5
+# As long as the lease lasts, since nobody else sends these mails before; at most 30 s apart.
+SETTLE_TRIES = 20
+LAST_WORDS_SECONDS = 3.0
 # The lease was about to end, or we were told to stop.
 NOT_ATTEMPTED = Delivery(DeliveryOutcome.TEMPORARY, "not attempted")
 AUTO_REPLIED = frozenset({"acknowledgement", "acknowledgement_collected", "redirect"})
@@ -184,14 +186,21 @@ class Outbox:
             return
         results: asyncio.Queue[_Result | None] = asyncio.Queue()
         settler = asyncio.create_task(self._settle_as_they_come(results), name="settle")
+        stopped: asyncio.CancelledError | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 for one, data in ready:
                     group.create_task(self._send(one, data, lease_until, results), name=f"send-{one.id}")
-        finally:
-            # A reply that arrived must be recorded even when we are told to stop.
-            results.put_nowait(None)
-            await asyncio.shield(settler)
+        except asyncio.CancelledError as error:
+            stopped = error
+        results.put_nowait(None)
+        # A reply that arrived is recorded even when we are told to stop; but a database that is away must not keep
+        # the process alive. `wait` leaves the settler alone when it is cancelled itself.
+        await asyncio.wait({settler}, timeout=LAST_WORDS_SECONDS if stopped or self._stopping else None)
+        if settler.done():
+            settler.result()
+        if stopped:
+            raise stopped
 
     async def _send(
         self, one: OutboundClaim, data: bytes, lease_until: datetime, results: asyncio.Queue[_Result | None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from datetime import timedelta
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from mailbox_service.config import load
 from mailbox_service.core.message import parse
 from mailbox_service.demo.servers import DemoMailServer
 from tests.cli.desk import Answer, Desk
+from tests.peers.postgres import PostgresServer
 
 
 @pytest.fixture
@@ -136,9 +138,31 @@ def test_a_clock_that_is_behind_is_told(desk: Desk, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_missing_gpg_is_a_warning(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     answer = desk.run("check", "--offline")
     assert (answer.code, "warning  gpg: is not installed" in answer.text) == (0, True)
+
+
+def test_the_database_server_is_asked_for_its_time(
+    desk: Desk, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres.database()
+    desk.config.write_text(desk.config.read_text().replace("sqlite:///mailbox.db", url))
+    desk.done("migrate")
+    assert "database: reachable, writable, schema" in desk.done("check", "--offline").text
+    monkeypatch.setattr(doctor, "now", lambda: now() + timedelta(minutes=5))
+    answer = desk.run("check", "--offline", "--json")
+    assert answer.code == 1
+    ((subject, what),) = errors(answer)
+    assert subject == "clock"
+    assert what.startswith("differs from the database server's by 0:0")
+
+
+def test_a_database_server_that_is_away_is_an_error(desk: Desk) -> None:
+    desk.config.write_text(desk.config.read_text().replace("sqlite:///mailbox.db", "postgresql://nobody@127.0.0.1:1/x"))
+    answer = desk.run("check", "--offline", "--json")
+    assert (answer.code, [subject for subject, _ in errors(answer)]) == (69, ["database"])
+    assert desk.run("message", "list").code == 75
 
 
 # --- the round trip ----------------------------------------------------------------------------------------

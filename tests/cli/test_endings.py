@@ -19,6 +19,7 @@ from mailbox_service.app import now
 from mailbox_service.cli import main
 from mailbox_service.cli.exits import Exit, exit_of
 from mailbox_service.cli.root import globals_first
+from mailbox_service.cli.service import on_signals
 from mailbox_service.demo.servers import DemoMailServer
 from mailbox_service.errors import LostLease, MailboxServiceError, NotFound, PermanentError, Refused, TemporaryError
 from tests.cli.desk import REPORT, Desk
@@ -147,6 +148,13 @@ def test_a_reader_that_goes_away_is_no_error(desk: Desk) -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+def test_a_full_disk_is_told(desk: Desk) -> None:
+    desk.done("migrate")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command(desk, "message", "list"), stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (74, b"mailbox-service: cannot write: No space left on device\n")
+
+
 # --- the daemon --------------------------------------------------------------------------------------------
 
 
@@ -185,6 +193,23 @@ async def test_the_daemon_stops_cleanly_at_a_signal(desk: Desk, number: signal.S
             assert await process.wait() == 0
 
 
+async def test_the_second_signal_ends_the_daemon_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: asyncio.Queue[int] = asyncio.Queue()
+    monkeypatch.setattr(os, "_exit", ends.put_nowait)
+    stop = asyncio.Event()
+    on_signals(stop.set)
+    try:
+        async with asyncio.timeout(10):
+            os.kill(os.getpid(), signal.SIGTERM)
+            await stop.wait()
+            assert ends.empty()
+            os.kill(os.getpid(), signal.SIGINT)
+            assert await ends.get() == 130
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+
 async def test_one_pass_takes_mail_in_answers_it_and_ends_with_0(desk: Desk) -> None:
     async with DemoMailServer(clock=now) as server, asyncio.timeout(60):
         desk.configure(imap_port=server.imap_port, smtp_port=server.smtp_port)
@@ -196,7 +221,12 @@ async def test_one_pass_takes_mail_in_answers_it_and_ends_with_0(desk: Desk) -> 
             assert await process.wait() == 0
         (acknowledgement,) = await server.messages("reporter@research.example")
         rows = await asyncio.to_thread(desk.rows, "outbox", "list")
+        (first, *_) = rows
+        shown = await asyncio.to_thread(desk.done, "outbox", "show", str(first["id"]))
+        again = await asyncio.to_thread(desk.run, "outbox", "retry", str(first["id"]))
     assert b"SEC-2026-0001" in acknowledgement
+    assert "\nThe mail:\n" in shown.text
+    assert (again.code, "is sent; only waiting and failed" in again.err) == (65, True)
     assert {row["kind"]: row["state"] for row in rows} == {"acknowledgement": "sent", "notice_case": "sent"}
 
 

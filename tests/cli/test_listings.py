@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import stat
@@ -11,15 +12,20 @@ from typing import get_args
 
 import pytest
 
+from mailbox_service.app import Service, now
 from mailbox_service.cli import case, message, outbox
+from mailbox_service.config import load
 from mailbox_service.core.case import Stage
 from mailbox_service.core.routing import Disposition
 from mailbox_service.services.decisions import DECISIONS
+from mailbox_service.services.ports import Origin, RawMessage, SourceKind
 from tests.cli.desk import HOSTILE, QUESTION, REPORT, Desk
 
 MESSAGE_KEYS = ["id", "mailbox", "source", "received_at", "sender", "subject", "sha256", "state", "disposition", "case"]
 CASE_KEYS = ["ref", "mailbox", "stage", "reporter", "subject", "opened_at", "unsure", "messages"]
 OUTBOX_KEYS = ["id", "case", "kind", "recipient", "state", "attempts", "message_id"]
+
+UNCLEAR = b"From: eve@research.example\r\nTo: security@demo.example\r\nSubject: hm\r\n\r\nzzz qqq\r\n"
 
 
 @pytest.fixture
@@ -192,6 +198,36 @@ def test_a_person_turns_a_redirect_into_a_case_and_a_case_into_spam(stocked: Des
     assert "Message 1: spam" in stocked.done("message", "sort", "1", "--as", "spam").text
     assert [row["stage"] for row in stocked.rows("case", "list")] == ["closed", "received"]
     assert "on the host" in stocked.done("case", "show", "SEC-2026-0001").text
+
+
+def hold(desk: Desk) -> None:
+    """Put a mail on hold: found in Junk, and nobody knows what it says."""
+    config = load(desk.config, {})
+
+    async def store() -> None:
+        service = Service.open(config)
+        origin = Origin(SourceKind.IMPORT, "security", junk=True)
+        await service.intake.work(await service.intake.store([RawMessage(UNCLEAR, origin, now())]))
+        await service.close()
+
+    asyncio.run(store())
+
+
+def test_held_mail_is_listed_shown_and_released_into_a_case(desk: Desk) -> None:
+    hold(desk)
+    assert desk.keys(["hold", "list"]) == [MESSAGE_KEYS]
+    assert "found in Junk, and unsure" in desk.done("hold", "list").text
+    assert "state           held" in desk.done("hold", "show", "1").text
+    assert "are held for a person" in desk.done("check", "--offline").text
+    assert "Message 1: case SEC-2026-0001 (decided by a person)." in desk.done("hold", "release", "1").text
+    assert desk.rows("hold", "list") == []
+    assert [row["ref"] for row in desk.rows("case", "list")] == ["SEC-2026-0001"]
+
+
+def test_held_mail_can_be_sorted_as_well(desk: Desk) -> None:
+    hold(desk)
+    assert "Message 1: spam" in desk.done("message", "sort", "1", "--as", "spam").text
+    assert desk.rows("hold", "list") == []
 
 
 def test_what_is_not_held_cannot_be_released(stocked: Desk) -> None:
