@@ -196,7 +196,7 @@ class Outbox:
         results.put_nowait(None)
         # A reply that arrived is recorded even when we are told to stop; but a database that is away must not keep
         # the process alive. `wait` leaves the settler alone when it is cancelled itself.
-        await asyncio.wait({settler}, timeout=LAST_WORDS_SECONDS if stopped or self._stopping else None)
+        await asyncio.wait({settler}, timeout=LAST_WORDS_SECONDS if stopped or self._stopped.is_set() else None)
         if settler.done():
             settler.result()
         if stopped:
