@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from mailbox_service.adapters.database.tables import Json, SafeText, UtcDateTime, metadata
+from mailbox_service.adapters.database.tables import SafeJson, SafeText, UtcDateTime, metadata
 
 
 def render_item(kind, item, autogen_context):
@@ -11,7 +11,7 @@ def render_item(kind, item, autogen_context):
         return "sa.DateTime(timezone=True)"
     if kind == "type" and isinstance(item, SafeText):
         return "sa.Text()"
-    if kind == "type" and item is Json:
+    if kind == "type" and isinstance(item, SafeJson):
         autogen_context.imports.add("from sqlalchemy.dialects import postgresql")
         return 'sa.JSON().with_variant(postgresql.JSONB(), "postgresql")'
     return False

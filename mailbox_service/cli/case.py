@@ -34,7 +34,7 @@ KEYS = ("ref", "mailbox", "stage", "reporter", "subject", "opened_at", "unsure",
 COLUMNS = (
     Column("REF", "ref"),
     Column("OPENED (UTC)", "opened_at"),
-    Column("MAILBOX", "mailbox"),
+    Column("MAILBOX", "mailbox", if_varied=True),
     Column("STAGE", "stage"),
     Column("REPORTER", "reporter", shrinks=True),
     Column("SUBJECT", "subject", shrinks=True),

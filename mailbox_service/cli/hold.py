@@ -15,7 +15,7 @@ app = typer.Typer(name="hold", help="What waits for a person: we could not or sh
 COLUMNS = (
     Column("ID", "id"),
     Column("RECEIVED (UTC)", "received_at"),
-    Column("MAILBOX", "mailbox"),
+    Column("MAILBOX", "mailbox", if_varied=True),
     Column("SENDER", "sender", shrinks=True),
     Column("SUBJECT", "subject", shrinks=True),
     Column("BECAUSE", "why", shrinks=True),

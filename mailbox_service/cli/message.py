@@ -57,7 +57,7 @@ KEYS = (
 COLUMNS = (
     Column("ID", "id"),
     Column("RECEIVED (UTC)", "received_at"),
-    Column("MAILBOX", "mailbox"),
+    Column("MAILBOX", "mailbox", if_varied=True),
     Column("SENDER", "sender", shrinks=True),
     Column("SUBJECT", "subject", shrinks=True),
     Column("STATE", "state"),

@@ -25,11 +25,12 @@ INDENT = "    "
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table: the row's key it shows, and whether it gives way on a narrow terminal."""
+    """One column of a table: the row's key it shows, whether it gives way on a narrow terminal or is left out."""
 
     title: str
     key: str
     shrinks: bool = False
+    if_varied: bool = False  # left out where all rows have the same value
 
 
 # --- the way out -------------------------------------------------------------------------------------------
@@ -125,6 +126,7 @@ def listing(
         write_json([{key: row[key] for key in keys} for row in rows])
     elif rows:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        columns = [c for c in columns if not c.if_varied or len({row[c.key] for row in rows}) > 1]
         write("\n".join(table([[shown(row[c.key]) for c in columns] for row in rows], columns, width)))
     else:
         write(empty)

@@ -22,10 +22,14 @@ from mailbox_service.errors import ConfigurationError, MailboxServiceError
 _CLICK_USAGE = 2
 
 _EXIT_CODES = """\b
-Exit codes: 0 all well; 1 `check` found an error; 64 wrong use; 65 bad data, or not possible in the present state;
-66 not found; 69 server or database cannot be used; 70 a fault of this program; 73 file cannot be made; 74 output cannot be written;
-75 try again
-later; 78 wrong configuration."""
+Exit codes (sysexits.h):
+   0  all well              70  a fault of this program
+   1  check found an error  73  file cannot be made
+  64  wrong use             74  output cannot be written
+  65  bad data, or not      75  try again later; run --once: something is
+      possible as it is         left to do
+  66  not found             78  wrong configuration
+  69  server or database cannot be used"""
 
 app = typer.Typer(
     name="mailbox-service",

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mailbox_service.core.evidence import organisational_domain
 from mailbox_service.core.message import Address
 
 Key = tuple[str, datetime]  # name of the budget, start of its window
+_DOTS_IGNORED = frozenset({"gmail.com", "googlemail.com"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,19 @@ def answer_keys(mailbox: str, sender: Address, authenticated: bool, now: datetim
     kind = "authenticated" if authenticated else "unauthenticated"
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     return (
-        (f"{mailbox}/{kind}/sender/{sender.key}", day),
-        (f"{mailbox}/{kind}/domain/{sender.domain.lower()}", day),
+        (f"{mailbox}/{kind}/sender/{_person(sender)}", day),
+        (f"{mailbox}/{kind}/domain/{organisational_domain(sender.domain) or sender.domain}", day),
         (f"{mailbox}/{kind}/hour", hour_of(now)),
     )
+
+
+def _person(sender: Address) -> str:
+    """One key for all the spellings that reach one person; else a forger fills a mailbox by varying them."""
+    local, _, domain = sender.key.rpartition("@")
+    local = local.partition("+")[0] or local  # a detail (RFC 5233)
+    if domain in _DOTS_IGNORED:
+        local = local.replace(".", "")
+    return f"{local}@{domain}"
 
 
 def new_cases_key(mailbox: str, now: datetime) -> Key:

@@ -78,11 +78,15 @@ class Routing:
     answer: Answer = Answer.NOTHING
     no_answer: str = ""  # why the sender is not answered where one would expect it
     case: int | None = None  # the case it joins
-    verified: bool = False  # joins by a token, not by a mere reference
+    verified: bool = False  # joins by a token and its From did not fail authentication, not by a mere reference
     unsure: bool = False
     with_redirected: int | None = None  # the earlier redirected message that joins the new case
     relation: str | None = None  # reference of a case this one probably belongs to
     digest: bool = False  # the maintainers hear of it in the digest
+
+
+# Kinds behind which a person may sit: a list or a sending tool adds its headers to what people write.
+_PEOPLE = (Automatic.NO, Automatic.LIST)
 
 
 def route(subject: Subject, thread: Thread, *, ack_unauthenticated: bool = True) -> Routing:
@@ -92,6 +96,10 @@ def route(subject: Subject, thread: Thread, *, ack_unauthenticated: bool = True)
     a redirect is a report; then the sorter's word counts. When in doubt it is a report.
     """
     if subject.automatic.kind in (Automatic.BOUNCE, Automatic.RECEIPT):
+        if subject.outcome is Outcome.SECURITY and not thread.ours:
+            # It returns nothing of ours and sounds like a report: a postmaster who forwards one, a web form that
+            # sends with a null reverse-path and quotes "user unknown". People look, and nobody is answered.
+            return Routing(Disposition.AUTOMATIC, "looks like a bounce of no mail of ours", digest=True)
         return Routing(Disposition.BOUNCE, "delivery or read notification", case=thread.own_case)
     if subject.service_mail:
         # A notice of ours that comes back sounds like the report it tells of. Whoever forges the header hides
@@ -108,14 +116,16 @@ def route(subject: Subject, thread: Thread, *, ack_unauthenticated: bool = True)
             digest=sounds_like_one and not thread.ours,
         )
     if thread.own_case is not None:
-        return Routing(Disposition.ATTACHED, "answers a mail of ours", case=thread.own_case, verified=True)
-    if thread.same_sender_case is not None and subject.automatic.kind is Automatic.NO:
+        # Tokens leak with quotes and copies: whose From failed authentication is not the one we wrote to.
+        verified = subject.authentication.result is not AuthResult.FAIL
+        return Routing(Disposition.ATTACHED, "answers a mail of ours", case=thread.own_case, verified=verified)
+    if thread.same_sender_case is not None and subject.automatic.kind in _PEOPLE:
         return Routing(Disposition.ATTACHED, "refers to an earlier mail of the same From", case=thread.same_sender_case)
     return _by_sorter(subject, thread, ack_unauthenticated)
 
 
 def _by_sorter(subject: Subject, thread: Thread, ack_unauthenticated: bool) -> Routing:
-    if thread.own_redirect is not None and subject.automatic.kind is Automatic.NO:
+    if thread.own_redirect is not None and subject.automatic.kind in _PEOPLE:
         return _new_case(
             subject,
             thread,
@@ -126,7 +136,10 @@ def _by_sorter(subject: Subject, thread: Thread, ack_unauthenticated: bool) -> R
     if subject.outcome is Outcome.SECURITY:
         return _new_case(subject, thread, "sorted as a security report", ack_unauthenticated, unsure=False)
     if subject.automatic.kind is not Automatic.NO and not subject.from_ourselves:
-        return Routing(Disposition.AUTOMATIC, "automatic or list mail", digest=subject.outcome is Outcome.UNSURE)
+        # On a list other people add to a report, in words that need not sound like one.
+        on_a_case = subject.automatic.kind is Automatic.LIST and thread.related_case is not None
+        digest = subject.outcome is Outcome.UNSURE or on_a_case
+        return Routing(Disposition.AUTOMATIC, "automatic or list mail", digest=digest)
     if (thread.related_case is not None or thread.ours) and not subject.junk:
         return _new_case(subject, thread, "refers to a case without proof", ack_unauthenticated, unsure=True)
     if subject.junk and (thread.related_case is not None or thread.ours):
@@ -172,6 +185,7 @@ def answer_refusal(subject: Subject, *, ack_unauthenticated: bool) -> str:
     authenticated = subject.authentication.result is AuthResult.PASS
     rules = (
         (subject.sender is None, "it has no single clean author address"),
+        (_is_local(subject.sender), "its author address is in no domain of the Internet"),
         (subject.from_ourselves, "it says it comes from one of our own addresses"),
         (subject.automatic.kind is not Automatic.NO, "it is automatic or list mail"),
         (subject.automatic.suppress_answer, "its headers ask for no automatic answer"),
@@ -187,3 +201,9 @@ def answer_refusal(subject: Subject, *, ack_unauthenticated: bool) -> str:
         (not authenticated and not ack_unauthenticated, "its author address is not authenticated"),
     )
     return next((reason for applies, reason in rules if applies), "")
+
+
+def _is_local(sender: Address | None) -> bool:
+    """`root@localhost`, `admin@intranet`, `root@10.0.0.1`: a submission server would take it for one of its own."""
+    _, dot, last = (sender.domain if sender is not None else "x.y").rpartition(".")
+    return not dot or last.isdigit()

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import uuid
 from argparse import Namespace
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from email import message_from_bytes
 from email.utils import format_datetime, getaddresses
@@ -78,18 +78,24 @@ class DemoMailServer:
         clock: Clock,
         accounts: Mapping[str, tuple[str, str]] = DEMO_ACCOUNTS,
         folders: Sequence[str] = (),
+        on_delivery: Callable[[str, bytes], None] | None = None,
     ) -> None:
-        """`folders` are made in every account, beside INBOX; addresses are compared in lower case."""
+        """`folders` are made in every account, beside INBOX; addresses are compared in lower case.
+
+        `on_delivery` is told the account's address and the bytes of each mail, as soon as that is in the mailbox.
+        """
         self.accounts: dict[str, tuple[str, str]] = {a.lower(): login for a, login in accounts.items()}
         self._clock = clock
         self._folders = folders
+        self._on_delivery = on_delivery
         self._mailboxes: dict[str, MailboxSet] = {}
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         # Both log each connection and, at DEBUG, what is said in it, passwords included.
-        for name in ("pymap", "mail.log"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger("pymap").setLevel(logging.WARNING)
+        # At WARNING aiosmtpd complains about an attribute of its own at every login.
+        logging.getLogger("mail.log").setLevel(logging.ERROR)
         async with contextlib.AsyncExitStack() as stack:
             backend = await self._open_mailboxes()
             self.imap_port = await stack.enter_async_context(_imap_server(backend))
@@ -107,8 +113,11 @@ class DemoMailServer:
 
         Clients in IDLE are told at once. Raises KeyError when nobody has this address.
         """
-        mailbox = await self._folder(self._mailboxes[self._account_of(address)], folder)
+        account = self._account_of(address)
+        mailbox = await self._folder(self._mailboxes[account], folder)
         message = await mailbox.append(AppendMessage(data, self._clock(), frozenset()), recent=True)
+        if self._on_delivery is not None:
+            self._on_delivery(account, data)
         return message.uid
 
     async def messages(self, address: str, folder: str = "INBOX") -> list[bytes]:

@@ -106,6 +106,8 @@ class Intake:
 
     async def store(self, batch: Sequence[RawMessage]) -> list[Claim]:
         """T1 alone. Returns claims on the messages that are new; the caller works them or lets the lease lapse."""
+        if not batch:
+            return []
         items = await asyncio.to_thread(_digested, [self._answerable(raw) for raw in batch])
         now, lease = self._timing.clock(), self._lease()
         claims = await self._storage.transact(lambda tx: tx.store(items, now, lease))

@@ -11,6 +11,7 @@ from operator import concat
 from typing import Final, NamedTuple
 
 from mailbox_service.sorting import Outcome, Reason, Sortable, Verdict
+from mailbox_service.sorting.hints import CODE, HINT_FROM, HINT_IDEAS, HINT_RULES, HINT_TERMS, HINT_UNSPACED
 from mailbox_service.sorting.lexicon import (
     IDEAS,
     IDEAS_UNSPACED,
@@ -19,9 +20,11 @@ from mailbox_service.sorting.lexicon import (
     RULES_IN_USE,
 )
 from mailbox_service.sorting.terms import (
+    NEUTRAL_TERMS,
     NOT_UNSPACED,
     ORDINARY_TERMS,
     OTHER_TERMS,
+    PURPOSE_TERMS,
     SECURITY_TERMS,
     SIGNALS,
     SPAM_TERMS,
@@ -61,7 +64,11 @@ QUOTED_DISCOUNT: Final = 0.8
 # Ordinary subjects weigh this much and do not speak against a report beside them. A mail is called "not security" only
 # when they add up to this: it was understood, and it is about something else.
 ORDINARY: Final = 0.3
-ORDINARY_FROM: Final = 0.55
+ORDINARY_FROM: Final = 0.75
+# What lies among code and addresses must say twice as clearly that it is about something else.
+ORDINARY_FROM_WITH_CODE: Final = 1.0
+# One subject must be as clear as this.
+PURPOSE_FROM: Final = 0.3
 
 # Missing a report is far worse than an extra case: already one chance in ten of a report is "unsure".
 SECURITY_FROM: Final = 0.6
@@ -70,10 +77,13 @@ SPAM_FROM: Final = 0.85
 SPAM_SECURITY_BELOW: Final = 0.35
 # The probability given to what nobody could read: another language, an attachment, nothing at all.
 UNREAD_LOG_ODDS: Final = -1.2
+HINT_WEIGHT: Final = 0.5
 
 SECURITY: Final = "security"
 NOT_SECURITY: Final = "not_security"
 SPAM: Final = "spam"
+HINT: Final = "hint"
+ORDINARY_SUBJECT: Final = "ordinary"
 
 
 # --- the tables, compiled -------------------------------------------------------------------------------------------
@@ -136,6 +146,8 @@ _TERMS: Final = (
     (SECURITY, SECURITY_TERMS),
     (NOT_SECURITY, OTHER_TERMS),
     (NOT_SECURITY, ORDINARY_TERMS),
+    (ORDINARY_SUBJECT, NEUTRAL_TERMS),
+    (ORDINARY_SUBJECT, PURPOSE_TERMS),
     (SPAM, SPAM_TERMS),
 )
 
@@ -148,8 +160,8 @@ class Lexicon:
         self._met: dict[str, Entry] = {}  # forms of our own stems met so far, so that each is put together once
         self.stems: dict[str, list[tuple[str, Entry]]] = {}
         self.unspaced: dict[str, list[tuple[str, int, Hit | None]]] = {}
-        self.idea_bits = {idea: 1 << n for n, idea in enumerate(IDEAS)}
-        for idea, table in IDEAS.items():
+        self.idea_bits = {idea: 1 << n for n, idea in enumerate((*IDEAS, *HINT_IDEAS))}
+        for idea, table in (*IDEAS.items(), *HINT_IDEAS.items()):
             for entry in table.split():
                 self._add(entry.replace("_", " "), self.idea_bits[idea], None)
         for idea, table in IDEAS_UNSPACED.items():
@@ -159,6 +171,11 @@ class Lexicon:
             for weight, entry in _entries(table):
                 kind = "phrase" if " " in entry else "word"
                 self._add(entry, 0, Hit(f'{kind} "{entry.rstrip("*")}"', towards, weight))
+        for line in HINT_TERMS.strip().splitlines():
+            for entry in line.split("|"):
+                self._add(entry.strip(), 0, Hit(f'hint "{entry.strip().rstrip("*")}"', HINT, HINT_WEIGHT))
+        for literal in HINT_UNSPACED.strip().replace("\n", "|").split("|"):
+            self._add_unspaced(literal, 0, Hit(f'hint "{literal}"', HINT, HINT_WEIGHT))
         for towards, table in ((NOT_SECURITY, NOT_UNSPACED), (SPAM, SPAM_UNSPACED)):
             for weight, entry in _entries(table):
                 self._add_unspaced(entry, 0, Hit(f'word "{entry}"', towards, weight))
@@ -170,7 +187,7 @@ class Lexicon:
         self.rules = tuple(
             (self._mask(wanted), self._mask(unwanted), Hit(f'says "{label}"', SECURITY, weight))
             for wanted, unwanted, weight, label in RULES_IN_USE
-        )
+        ) + tuple((self._mask(wanted), 0, Hit(f'hint "{label}"', HINT, HINT_WEIGHT)) for wanted, label in HINT_RULES)
 
     def _mask(self, ideas: str) -> int:
         return sum(self.idea_bits[idea] for idea in ideas.split())
@@ -278,6 +295,7 @@ class _Reading:
         self._lexicon = lexicon
         self._memo = _Memo(lexicon)
         self.pieces: list[Piece] = []
+        self.code = False
         self.known_script = 0
         self.other_script = 0
 
@@ -380,6 +398,7 @@ def _probability(log_odds: float) -> float:
 
 # --- the sorter -----------------------------------------------------------------------------------------------------
 
+_TOWARDS: Final = {HINT: SECURITY, ORDINARY_SUBJECT: NOT_SECURITY}
 _SIGNALS: Final = tuple((literal, Hit(f"signal: {label}", SECURITY, w)) for literal, w, label in SIGNALS)
 
 
@@ -402,6 +421,7 @@ class LexicalSorter:
         pools: list[set[Hit]] = []
         for text in _looked_at(mail):
             reading.read(text)
+            reading.code = reading.code or CODE.search(text) is not None
             pools.append({hit for literal, hit in _SIGNALS if literal in text})
         pools.append(self._filenames(mail))
         evidence = _Evidence(self._lexicon, reading.pieces, pools)
@@ -409,8 +429,10 @@ class LexicalSorter:
         marks = 1.5 * mail.spam_marked + 0.3 * mail.automatic
         spam = _probability(SPAM_BASE + evidence.spam + marks)
         unread = None
-        if security < UNSURE_FROM:
-            unread = _unread(mail, reading, evidence.ordinary)
+        if evidence.hints:
+            security = max(security, _probability(UNREAD_LOG_ODDS))
+        elif security < UNSURE_FROM:
+            unread = _unread(mail, reading, evidence.ordinary if evidence.purpose else 0.0)
         if unread:
             security = max(security, _probability(UNREAD_LOG_ODDS))
         outcome = _outcome(security, spam, unread)
@@ -443,6 +465,7 @@ class _Evidence:
     def __init__(self, lexicon: Lexicon, pieces: list[Piece], pools: list[set[Hit]]) -> None:
         self._found: dict[Hit, float] = {}
         self.ordinary = 0.0
+        self.hints: set[Hit] = set()
         nets: list[float] = []
         spam: set[Hit] = set()
         # First what belongs to no paragraph: a paragraph added later cannot take it over and weaken it.
@@ -454,17 +477,23 @@ class _Evidence:
         for piece in pieces:
             hits = piece.hits | _ideas_met(lexicon, piece.masks)
             spam.update(hit for hit in hits if hit.towards == SPAM)
+            self.hints |= {hit for hit in hits if hit.towards == HINT}
+            self.hints |= {hit for hit in hits if hit.towards == SECURITY and hit.weight >= HINT_FROM}
             net = self._piece(hits, piece.quoted)
             if net > 0:
                 nets.append(net)
         self.security = _decayed(nets, PIECE_DECAY)
-        self.ordinary = sum(hit.weight for hit in self._found if hit.towards == NOT_SECURITY)
+        self.ordinary = sum(h.weight for h in self._found if h.towards in (NOT_SECURITY, ORDINARY_SUBJECT))
+        self.purpose = any(h.weight >= PURPOSE_FROM and h.towards in (NOT_SECURITY, ORDINARY_SUBJECT) for h in self._found)
         self.spam = _decayed((hit.weight for hit in spam), SPAM_DECAY)
         self._found.update((hit, hit.weight) for hit in spam)
+        self._found.update((hit._replace(towards=SECURITY), HINT_WEIGHT) for hit in self.hints if hit not in self._found)
 
     def _piece(self, hits: set[Hit], quoted: bool) -> float:
         fresh = [hit for hit in hits if hit.towards == SECURITY and hit not in self._found]
         against = [hit for hit in hits if hit.towards == NOT_SECURITY]
+        if not quoted:
+            self._found.update((hit, hit.weight) for hit in hits if hit.towards == ORDINARY_SUBJECT)
         contrary = [hit.weight for hit in against if hit.weight > ORDINARY]
         contrary += [SPAM_AGAINST for hit in hits if hit.towards == SPAM and hit.weight >= SPAM_AGAINST_FROM]
         weight = min(AGAINST_LIMIT, _decayed(contrary, SECURITY_DECAY))
@@ -476,7 +505,7 @@ class _Evidence:
 
     def reasons(self, mail: Sortable, unread: str | None) -> tuple[Reason, ...]:
         """The heaviest, both ways; equal weights in the order of their labels."""
-        found = [Reason(hit.label, hit.towards, weight) for hit, weight in self._found.items()]
+        found = [Reason(hit.label, _TOWARDS.get(hit.towards, hit.towards), weight) for hit, weight in self._found.items()]
         if mail.spam_marked:
             found.append(Reason("signal: marked as spam by the provider", SPAM, 1.5))
         if mail.automatic:
@@ -519,7 +548,7 @@ def _unread(mail: Sortable, reading: _Reading, ordinary: float) -> str | None:
     unknown = words >= UNKNOWN_FROM_WORDS and known < UNKNOWN_KNOWN_SHARE * words and reading.known_script < 6
     if foreign or unknown or (other > known):
         return "a language the lexicon does not know"
-    if ordinary < ORDINARY_FROM:
+    if ordinary < (ORDINARY_FROM_WITH_CODE if reading.code else ORDINARY_FROM):
         return "no subject that the lexicon knows"
     return None
 

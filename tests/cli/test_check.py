@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
-from datetime import timedelta
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from mailbox_service.adapters.templates import Templates
 from mailbox_service.app import now
-from mailbox_service.cli import doctor, round_trip
+from mailbox_service.cli import doctor, round_trip, servers
 from mailbox_service.cli.findings import Level
 from mailbox_service.cli.round_trip import Return, compared, trials
 from mailbox_service.config import load
 from mailbox_service.core.message import parse
 from mailbox_service.demo.servers import DemoMailServer
+from mailbox_service.services.ports import Delivery, DeliveryOutcome, Envelope
 from tests.cli.desk import Answer, Desk
+from tests.peers.dovecot import Dovecot
 from tests.peers.postgres import PostgresServer
 
 
@@ -163,6 +167,77 @@ def test_a_database_server_that_is_away_is_an_error(desk: Desk) -> None:
     answer = desk.run("check", "--offline", "--json")
     assert (answer.code, [subject for subject, _ in errors(answer)]) == (69, ["database"])
     assert desk.run("message", "list").code == 75
+
+
+# --- a real IMAP server ---------------------------------------------------------------------------------------
+
+
+def point_at(desk: Desk, dovecot: Dovecot, user: str, *, port: int, security: str, ca_file: bool = True) -> None:
+    """Let the mailbox be `user` of a real Dovecot."""
+    desk.configure()
+    (desk.folder / "password").write_text("pw\n")
+    ca = f"ca_file: {dovecot.ca_file}, " if ca_file else ""
+    imap = f"{{host: localhost, port: {port}, security: {security}, {ca}username: {user}, password_file: password}}"
+    lines = desk.config.read_text().splitlines()
+    lines = [f"    imap: {imap}" if line.startswith("    imap:") else line for line in lines]
+    desk.config.write_text("\n".join(lines) + "\n")
+
+
+def about_imap(answer: Answer) -> list[dict[str, str]]:
+    return [row for row in answer.json if row["subject"] == "imap security"]
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_a_real_server_is_described(desk: Desk, dovecot: Dovecot, security: str) -> None:
+    user = dovecot.add_user()
+    dovecot.append(user, b"Subject: x\r\n\r\ny\r\n")
+    dovecot.create(user, "Junk")
+    point_at(desk, dovecot, user, port=dovecot.tls_port if security == "tls" else dovecot.port, security=security)
+    found = about_imap(desk.run("check", "--json"))
+    assert {row["level"] for row in found} == {"ok"}
+    assert "login works; new mail is told at once (IDLE)" in found[0]["what"]
+    assert [row["what"] for row in found[1:]] == ["folder INBOX: 1 messages", "Junk folder Junk: 0 messages"]
+
+
+def test_a_certificate_of_nobody_we_know_is_told_with_its_remedy(desk: Desk, dovecot: Dovecot) -> None:
+    point_at(desk, dovecot, dovecot.add_user(), port=dovecot.tls_port, security="tls", ca_file=False)
+    answer = desk.run("check", "--json")
+    (finding,) = about_imap(answer)
+    assert (answer.code, finding["level"]) == (69, "error")
+    assert "certificate is not valid" in finding["what"]
+    assert "ca_file" in finding["remedy"]
+
+
+class Meddler:
+    """A provider that delivers to `user` of a Dovecot, with another Message-ID, and knows no plus addresses."""
+
+    def __init__(self, dovecot: Dovecot, user: str) -> None:
+        self._dovecot, self._user = dovecot, user
+
+    async def send(self, envelope: Envelope, data: bytes) -> Delivery:
+        if "+" in envelope.rcpt_to:
+            return Delivery(DeliveryOutcome.PERMANENT, "550 5.1.1 no such user")
+        data = re.sub(rb"Message-ID: [^\r]*", b"Message-ID: <new@provider.example>", data)
+        await asyncio.to_thread(self._dovecot.append, self._user, data, folder="Junk")
+        return Delivery(DeliveryOutcome.SENT)
+
+    async def close(self) -> None: ...
+
+
+async def test_what_a_provider_changes_is_found_out(desk: Desk, dovecot: Dovecot) -> None:
+    user = dovecot.add_user()
+    dovecot.create(user, "Junk")
+    point_at(desk, dovecot, user, port=dovecot.tls_port, security="tls")
+    config = load(desk.config, {})
+    (mailbox,) = config.mailboxes
+    account = servers.imap_account(mailbox, config.limits.max_message_size)
+    found = await round_trip.examine(mailbox, account, Meddler(dovecot, user), Templates.load())
+    assert [(finding.level, finding.what) for finding in found] == [
+        (Level.WARNING, "our own mail came back in the Junk folder Junk"),
+        (Level.WARNING, "the provider replaces our Message-ID"),
+        (Level.WARNING, "the server shows no Return-Path, so nothing is known of the envelope sender"),
+        (Level.WARNING, "plus addresses do not work (the server refused it: 550 5.1.1 no such user)"),
+    ]
 
 
 # --- the round trip ----------------------------------------------------------------------------------------

@@ -160,7 +160,9 @@ def test_a_full_disk_is_told(desk: Desk) -> None:
 
 @contextlib.asynccontextmanager
 async def running(desk: Desk, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(*command(desk, "run", *words), stderr=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        *command(desk, "run", "--debug", *words), stderr=asyncio.subprocess.PIPE
+    )
     try:
         yield process
     finally:
@@ -174,6 +176,14 @@ def test_the_daemon_loads_no_alembic_and_no_rich_help() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "mailbox_service.services.intake" in loaded
     assert not {"alembic", "typer.rich_utils", "pymap"} & set(loaded)
+
+
+async def code_of(process: asyncio.subprocess.Process) -> int:
+    """The exit code once it has ended; what it said to standard error is kept for the report of a failure."""
+    _, said = await process.communicate()
+    print(said.decode())  # noqa: T201
+    assert process.returncode is not None
+    return process.returncode
 
 
 async def until(process: asyncio.subprocess.Process, event: str) -> None:
@@ -190,7 +200,7 @@ async def test_the_daemon_stops_cleanly_at_a_signal(desk: Desk, number: signal.S
         async with running(desk) as process:
             await until(process, '"running"')
             process.send_signal(number)
-            assert await process.wait() == 0
+            assert await code_of(process) == 0
 
 
 async def test_the_second_signal_ends_the_daemon_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,11 +224,11 @@ async def test_one_pass_takes_mail_in_answers_it_and_ends_with_0(desk: Desk) -> 
     async with DemoMailServer(clock=now) as server, asyncio.timeout(60):
         desk.configure(imap_port=server.imap_port, smtp_port=server.smtp_port)
         async with running(desk, "--once") as process:
-            assert await process.wait() == 0
+            assert await code_of(process) == 0
         report = REPORT.replace(b"eve@research.example", b"reporter@research.example")
         await server.deliver("security@demo.example", report)
         async with running(desk, "--once") as process:
-            assert await process.wait() == 0
+            assert await code_of(process) == 0
         (acknowledgement,) = await server.messages("reporter@research.example")
         rows = await asyncio.to_thread(desk.rows, "outbox", "list")
         (first, *_) = rows
@@ -232,4 +242,4 @@ async def test_one_pass_takes_mail_in_answers_it_and_ends_with_0(desk: Desk) -> 
 
 async def test_one_pass_that_leaves_something_ends_with_75(desk: Desk) -> None:
     async with asyncio.timeout(60), running(desk, "--once") as process:
-        assert await process.wait() == 75
+        assert await code_of(process) == 75

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -59,9 +59,31 @@ def storable(text: str) -> str:
     return text
 
 
+class SafeJson(TypeDecorator[Any]):
+    """JSON whose strings may come from mail; what PostgreSQL cannot store in them is replaced."""
+
+    impl = sa.JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(postgresql.JSONB() if dialect.name == "postgresql" else sa.JSON())
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        return _storable_json(value)
+
+
+def _storable_json(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {storable(key): _storable_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable_json(item) for item in value]
+    return value
+
+
 # BIGINT on PostgreSQL; on SQLite only INTEGER PRIMARY KEY numbers itself.
 Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-Json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def _id() -> sa.Column[int]:
@@ -177,7 +199,7 @@ message = sa.Table(
     sa.Column("outcome", sa.Text),
     sa.Column("security", sa.Float),
     sa.Column("spam", sa.Float),
-    sa.Column("reasons", Json),
+    sa.Column("reasons", SafeJson),
     _text("sender"),
     _text("subject"),
     _text("header_message_id", nullable=True),
@@ -225,7 +247,7 @@ journal = sa.Table(
     _time("at"),
     sa.Column("event", sa.Text, nullable=False),
     _text("actor"),
-    sa.Column("data", Json, nullable=False),
+    sa.Column("data", SafeJson, nullable=False),
     sa.UniqueConstraint("case_id", "seq"),
 )
 
@@ -241,9 +263,9 @@ outbound = sa.Table(
     sa.Column("role", sa.Text, nullable=False),
     sa.Column("message_id", sa.Text, nullable=False, unique=True),
     sa.Column("template", sa.Text, nullable=False),
-    sa.Column("context", Json),
+    sa.Column("context", SafeJson),
     _text("in_reply_to", nullable=True),
-    sa.Column("reference_ids", Json, nullable=False),
+    sa.Column("reference_ids", SafeJson, nullable=False),
     _fk("attached_message_id", "message.id", nullable=True),
     _fk("about_message_id", "message.id", nullable=True),
     _int("priority"),

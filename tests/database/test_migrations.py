@@ -1,0 +1,111 @@
+"""The schema: migrations and tables agree, and every start leaves the same behind."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import stat
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from mailbox_service.adapters.database import migrating, schema
+from mailbox_service.adapters.database.storage import Database
+from mailbox_service.adapters.database.tables import metadata
+from mailbox_service.errors import PermanentError, TemporaryError
+
+
+def opened(url: str) -> Database:
+    return Database.open(url)
+
+
+def test_the_migrations_make_what_the_tables_say(database: Database) -> None:
+    assert migrating.differences(database) == []
+
+
+def test_a_missing_column_would_be_seen(database: Database) -> None:
+    def changed() -> list[str]:
+        with database.engine.connect() as connection, connection.begin() as doomed:
+            connection.execute(sa.text("alter table message drop column why"))
+            context = MigrationContext.configure(connection)
+            found = compare_metadata(context, metadata)
+            doomed.rollback()
+        return [str(one) for one in found]
+
+    assert len(changed()) == 1
+
+
+def test_the_wanted_revision_is_the_newest_migration() -> None:
+    scripts = ScriptDirectory(str(migrating.scripts_folder()))
+    assert scripts.get_heads() == [schema.REVISION]
+
+
+def test_migrating_twice_changes_nothing(empty_url: str) -> None:
+    database = opened(empty_url)
+    try:
+        assert migrating.migrate(database) == (None, schema.REVISION)
+        assert migrating.migrate(database) == (schema.REVISION, schema.REVISION)
+        assert migrating.current_and_wanted(database) == (schema.REVISION, schema.REVISION)
+    finally:
+        database.close()
+
+
+def _start(url: str, barrier: object, answers: object) -> None:
+    barrier.wait()  # type: ignore[attr-defined]
+    try:
+        database = opened(url)
+        migrating.migrate(database)
+        answers.put(database.run(lambda tx: schema.revision(tx.connection)))  # type: ignore[attr-defined]
+        database.close()
+    except BaseException as error:
+        answers.put(repr(error))  # type: ignore[attr-defined]
+        raise
+
+
+def test_processes_that_start_together_migrate_once(empty_url: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier, answers = context.Barrier(3), context.Queue()
+    starters = [context.Process(target=_start, args=(empty_url, barrier, answers)) for _ in range(3)]
+    for starter in starters:
+        starter.start()
+    assert [answers.get(timeout=60) for _ in starters] == [schema.REVISION] * 3
+    for starter in starters:
+        starter.join(30)
+        assert starter.exitcode == 0
+
+
+def test_a_database_of_a_newer_program_is_refused(database: Database) -> None:
+    def become(revision: str) -> None:
+        database.run(
+            lambda tx: tx.connection.execute(sa.text(f"update alembic_version set version_num = '{revision}'"))
+        )
+
+    become("9999")
+    try:
+        with pytest.raises(PermanentError, match="newer version"):
+            migrating.migrate(database)
+    finally:
+        become(schema.REVISION)
+
+
+def test_nobody_else_can_read_the_files(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        database = opened(f"sqlite:///{tmp_path / 'mailbox.db'}")
+        migrating.migrate(database)
+        assert database.identity == "worker-0"
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+        database.close()
+    finally:
+        os.umask(before)
+    assert {"mailbox.db", "mailbox.db-wal", "mailbox.db-shm", "mailbox.db.worker-0"} <= modes.keys()
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_database_in_no_folder_is_a_temporary_error(tmp_path: Path) -> None:
+    with pytest.raises(TemporaryError, match="No such file"):
+        opened(f"sqlite:///{tmp_path / 'nowhere' / 'mailbox.db'}")

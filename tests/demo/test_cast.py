@@ -1,0 +1,254 @@
+"""The demo as a newcomer starts it: a process of its own, its output, its end, and what it leaves behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import signal
+import smtplib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from email import message_from_string
+from pathlib import Path
+
+import pytest
+
+PLAY = """
+import sys
+from mailbox_service.demo.cast import play
+{before}
+sys.exit(play(once={once}, keep={keep}))
+"""
+EVERYTHING_IS_SPAM = """
+from mailbox_service import app
+from mailbox_service.sorting import Outcome, Verdict
+class Suspicious:
+    def sort(self, mail):
+        return Verdict(Outcome.SPAM, 0.0, 1.0, ())
+app.LexicalSorter = Suspicious
+"""
+NO_MAIL_SERVER = "sys.modules['pymap'] = sys.modules['pymap.backend'] = None"
+NOTHING_IS_AUTOMATIC = """
+from mailbox_service.core.automatic import Automatic, AutomaticMail
+from mailbox_service.services import understanding
+understanding.recognise = lambda message, envelope_from=None: AutomaticMail(Automatic.NO, (), False)
+"""
+# The demo takes a few seconds; a machine busy with other tests may need several times as long.
+PATIENCE_SECONDS = 60
+
+
+def command(*, once: bool, keep: bool = False, before: str = "") -> list[str]:
+    return [sys.executable, "-W", "error", "-c", PLAY.format(once=once, keep=keep, before=before)]
+
+
+def environment(state: Path) -> dict[str, str]:
+    return {**os.environ, "TMPDIR": str(state), "PYTHONIOENCODING": "utf-8"}
+
+
+def played(state: Path, *, keep: bool = False, before: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(once=True, keep=keep, before=before),
+        env=environment(state),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+
+
+class Running:
+    """The demo without --once, read as it speaks."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.heard = ""
+
+    def hear(self, pattern: str) -> re.Match[str]:
+        """Wait until the output matches."""
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (match := re.search(pattern, self.heard)) is None:
+            ready, _, _ = select.select([self.process.stdout], [], [], max(deadline - time.monotonic(), 0))
+            data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
+            assert data, f"{pattern!r} was never said:\n{self.heard}"
+            self.heard += data.decode()
+        return match
+
+    def end(self, name: signal.Signals) -> int:
+        self.process.send_signal(name)
+        self.process.communicate(timeout=15)
+        return self.process.returncode
+
+
+@contextlib.contextmanager
+def running(state: Path, *, once: bool = False) -> Iterator[Running]:
+    process = subprocess.Popen(
+        command(once=once), env=environment(state), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        yield Running(process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+# --- once --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def performance(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    state = tmp_path_factory.mktemp("state")
+    return played(state, keep=True), state
+
+
+def test_everything_happens_and_nothing_is_written_beside_the_page(
+    performance: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    ended, _ = performance
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stderr == ""
+    assert "✗" not in ended.stdout
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        r"from Zoë Łukasiewicz <reporter@research\.example>",
+        r"attached: poc\.py",
+        r"sort  security",
+        r"\+\d\.\d  security     phrase \"path traversal\"",
+        r"then  case SEC-\d{4}-0001 is opened",
+        r"out   in the mailbox of reporter@research\.example, \d+ ms after submission",
+        r"Subject: \[SEC-\d{4}-0001\] Your report to Demo",
+        r"then  it joins case SEC-\d{4}-0001: refers to an earlier mail of the same From",
+        r"sort  not security",
+        r"Subject: Your message to security@demo\.example",
+        r"then  it is kept, and not answered: sorted as spam",
+        r"then  it is kept, and not answered: automatic reply",
+        r"then  case SEC-\d{4}-0002 is opened: answers a redirect",
+        r"✓ there are two cases, with two messages each",
+        r"✓ in the mailbox of away@company\.example: redirect\n",
+        r"✓ in the mailbox of spammer@offers\.example: nothing\n",
+        r"✓ all 7 messages to security@demo\.example are on file, byte for byte",
+        r"✓ nothing waits, nothing is held, no mail failed",
+    ],
+)
+def test_one_sees_each_fact(performance: tuple[subprocess.CompletedProcess[str], Path], fact: str) -> None:
+    assert re.search(fact, performance[0].stdout), performance[0].stdout
+
+
+def test_no_line_is_wider_than_the_page_and_none_is_coloured_in_a_pipe(
+    performance: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    output = performance[0].stdout
+    # The last lines are a path and a command, for copying.
+    page = output[: output.index("What was on file stays in")]
+    assert max(len(line) for line in page.split("\n")) <= 88
+    assert "\x1b" not in output
+
+
+def test_what_is_kept_is_private_and_can_be_read_with_the_configuration_beside_it(
+    performance: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    from mailbox_service import config
+    from mailbox_service.adapters.database.storage import Database
+
+    ended, state = performance
+    match = re.search(r"What was on file stays in (\S+)", ended.stdout)
+    assert match is not None
+    folder = Path(match[1])
+    assert folder.parent == state
+    assert folder.stat().st_mode & 0o077 == 0
+    loaded = config.load(folder / "config.yaml", {})
+    assert loaded.warnings == ()
+    database = Database.open(loaded.database.connection_url())
+    try:
+        assert [case["messages"] for case in database.run(lambda tx: tx.list_cases())] == [2, 2]
+    finally:
+        database.close()
+
+
+def test_the_log_is_quiet_and_holds_no_addresses(
+    performance: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    logged = next(performance[1].glob("*/log")).read_text(encoding="utf-8")
+    assert "message worked" in logged
+    assert "@" not in logged
+    assert not re.search(r" (warning|error|critical) ", logged), logged
+
+
+def test_a_sorter_that_finds_spam_everywhere_fails_the_demo_with_what_is_missing(tmp_path: Path) -> None:
+    ended = played(tmp_path, before=EVERYTHING_IS_SPAM)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    output = " ".join(ended.stdout.split())
+    assert "✗ the vulnerability report opens a case - found: disposition spam, sorted as spam" in output
+    assert "✗ there are two cases, with two messages each - found: no case" in output
+    assert re.search(r"✗ in the mailbox of reporter@research\.example: .* - found: nothing", output)
+    # What still holds is said to hold.
+    assert "✓ in the mailbox of spammer@offers.example: nothing" in output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_service_that_answers_automatic_mail_fails_the_demo(tmp_path: Path) -> None:
+    ended = played(tmp_path, before=NOTHING_IS_AUTOMATIC)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    output = " ".join(ended.stdout.split())
+    assert "✗ the out-of-office reply is recognised as automatic - found: disposition case" in output
+    assert re.search(r"✗ in the mailbox of away@company\.example: redirect - found: redirect, ", output)
+
+
+def test_without_the_extra_one_learns_how_to_install_it(tmp_path: Path) -> None:
+    ended = played(tmp_path, before=NO_MAIL_SERVER)
+    assert ended.returncode == os.EX_UNAVAILABLE == 69
+    assert "pip install 'mailbox-service[demo]'" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- staying up ----------------------------------------------------------------------------------------------
+
+
+def test_it_stays_up_shows_mail_sent_by_hand_and_ends_cleanly_at_ctrl_c(tmp_path: Path) -> None:
+    mail = message_from_string(
+        "From: Mallory <reporter@research.example>\nTo: security@demo.example\nSubject: \x1b]0;owned\x07SQL injection\n"
+        "Message-ID: <by-hand@research.example>\n\nThere is an SQL injection in the login form.\n\x1b[2Jgone?\n"
+    )
+    with running(tmp_path) as demo:
+        port = int(demo.hear(r"SMTP +127\.0\.0\.1 +port (\d+)")[1])
+        demo.hear(r"IMAP +127\.0\.0\.1 +port \d+")
+        demo.hear(r"\n  team +demo +team@demo\.example\n")
+        demo.hear(r"--config \S+/config\.yaml case list\n")
+        demo.hear("Ctrl-C ends the demo")
+        with smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
+            client.login("reporter", "demo")
+            client.send_message(mail, "reporter@research.example", ["security@demo.example"])
+        demo.hear(r"Ctrl-C(?s:.*)in    from Mallory <reporter@research\.example>")
+        demo.hear(r"then  case SEC-\d{4}-0003 is opened")
+        demo.hear(r"Ctrl-C(?s:.*)out   in the mailbox of maintainer@demo\.example, \d+ ms")
+        assert "\x1b" not in demo.heard
+        assert len(list(tmp_path.iterdir())) == 1
+        assert demo.end(signal.SIGINT) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("once", "code"), [(False, 0), (True, 1)])
+def test_ended_in_the_middle_of_the_cast_it_cleans_up(tmp_path: Path, once: bool, code: int) -> None:
+    with running(tmp_path, once=once) as demo:
+        demo.hear("A vulnerability report")
+        assert demo.end(signal.SIGTERM) == code
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_who_has_seen_enough_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        command(once=True), env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as demo:
+        assert demo.stdout is not None and demo.stderr is not None
+        demo.stdout.readline()
+        demo.stdout.close()
+        complaints = demo.stderr.read()
+        assert demo.wait(PATIENCE_SECONDS) == 141
+    assert complaints == b""
+    assert list(tmp_path.iterdir()) == []
