@@ -66,7 +66,59 @@ _GENERATED_FIELDS = (
     "x-github-reason",
     "x-gitlab-notificationreason",
     "x-jira-fingerprint",
+    "x-servicenow-generated",
+    "tls-report-domain",  # RFC 8460 §5.3
 )
+# Ticket systems put these on all they send, what their people write included: they forbid the answer, no more.
+_LOOP_FIELDS = ("x-loop", "x-otrs-loop", "x-rt-loop-prevention")
+# What Exchange, Outlook and others put before the subject they answer, where no header says so. A person may begin a
+# subject so too: these only forbid the answer, and words that people use ("Out of office") are not among them.
+_REPLY_SUBJECTS = (
+    "automatic reply",
+    "auto reply",
+    "auto-reply",
+    "autoreply",
+    "auto response",
+    "auto-response",
+    "autoresponse",
+    "out of office autoreply",
+    "out of office reply",
+    "vacation reply",
+    "automatische antwort",
+    "automatische abwesenheit",
+    "abwesenheit",
+    "abwesend",
+    "réponse automatique",
+    "message d'absence",
+    "absence du bureau",
+    "respuesta automática",
+    "fuera de la oficina",
+    "resposta automática",
+    "risposta automatica",
+    "automatisch antwoord",
+    "afwezig",
+    "automatiskt svar",
+    "automatisk svar",
+    "autosvar",
+    "automaattinen vastaus",
+    "automatyczna odpowiedź",
+    "odpowiedź automatyczna",
+    "automatická odpověď",
+    "автоматический ответ",
+    "автоответ",
+    "自動応答",
+    "自動返信",
+    "不在通知",
+    "不在のお知らせ",
+    "自动回复",
+    "自动答复",
+    "자동 회신",
+    "부재중",
+)
+# Notes and some web mailers name the person first: "AUTO: Max Muster is out of the office (returning 12/01)".
+_AWAY = "is out of the office"
+# RFC 7489 §7.2.1.1; senders vary the blanks and the case.
+_DMARC_REPORT = re.compile(r"report domain:\s*\S+\s+submitter:", re.IGNORECASE)
 _LIST_FIELDS = (
     "list-id",
     "list-unsubscribe",
@@ -138,14 +190,17 @@ def recognise(message: ParsedMessage, envelope_from: str | None = None) -> Autom
     """What kind of automatic mail it is; `envelope_from` is the reverse-path where known ("" is the null one).
 
     Headers and structure decide. Words of subject and text count only where the sender is a mail system, for
-    bounces outside of RFC 3464.
+    bounces outside of RFC 3464; and the prefixes that programs put before a subject forbid an answer.
     """
     signs = _Signs([])
     null_path = _has_null_path(message, envelope_from)
-    _reports(message, signs)
+    from_system = null_path or bool(_local_parts(message, envelope_from) & _ROLES_OF_MTAS) or _names_mta(message)
+    _reports(message, signs, from_system)
     _auto_submitted(message, signs)
     _vendor_fields(message, signs)
     _list_fields(message, signs)
+    _subject(message, signs)
+    _calendar(message, signs)
     _sender(message, signs, null_path, envelope_from)
     kinds = {kind for kind, _ in signs.found}
     kind = next((k for k in _RANK if k in kinds), Automatic.NO)
@@ -158,13 +213,20 @@ def _has_null_path(message: ParsedMessage, envelope_from: str | None) -> bool:
     return (message.header("return-path") or "").replace(" ", "") == "<>"
 
 
-def _reports(message: ParsedMessage, signs: _Signs) -> None:
-    """RFC 3464, RFC 8098, RFC 5965 and what looks like them."""
+def _reports(message: ParsedMessage, signs: _Signs, from_system: bool) -> None:
+    """RFC 3464, RFC 8098, RFC 5965, RFC 8460 and what looks like them."""
     kind = message.content_type
     report_type = (message.header("content-type") or "").lower()
     if not message.is_report:
         return
     report = "\n".join(t.text[:_OPENING_CHARS] for t in message.texts if t.kind is TextKind.REPORT).lower()
+    if "tlsrpt" in report_type:
+        signs.add(Automatic.GENERATED, "TLS report (RFC 8460)")
+        return
+    if not from_system and kind.startswith("multipart/") and kind != "multipart/report":
+        # A person attached a notification to what they write; it forbids an answer, but is no bounce.
+        signs.add(Automatic.NO, "part of a notification")
+        return
     receipt = "disposition-notification" in report_type or "\ndisposition:" in "\n" + report
     feedback = "feedback-report" in report_type or "\nfeedback-type:" in "\n" + report
     if feedback:
@@ -224,8 +286,8 @@ def _vendor_fields(message: ParsedMessage, signs: _Signs) -> None:
     mailer = " ".join((*message.header_all("x-mailer"), *message.header_all("user-agent")))[:500].lower()
     if any(word in mailer for word in _AUTORESPONDERS):
         signs.add(Automatic.REPLY, "X-Mailer is an autoresponder")
-    if "x-loop" in names:
-        signs.add(Automatic.NO, "X-Loop")
+    if any(name in names for name in _LOOP_FIELDS):
+        signs.add(Automatic.NO, "X-Loop or the like")
     if LOOP_MARKER in names:
         signs.add(Automatic.GENERATED, "our own loop marker")
 
@@ -234,12 +296,27 @@ def _list_fields(message: ParsedMessage, signs: _Signs) -> None:
     names = {name for name, _ in message.headers}
     if any(name in names for name in _LIST_FIELDS):
         signs.add(Automatic.LIST, "list header")
-    for value in message.header_all("precedence"):
+    for value in (*message.header_all("precedence"), *message.header_all("x-precedence")):
         word = _keyword(value)
         if word in ("list", "bulk", "junk"):
             signs.add(Automatic.LIST, f"Precedence: {word}")
         elif word in ("auto_reply", "auto-reply"):
             signs.add(Automatic.REPLY, "Precedence: auto_reply")
+
+
+def _subject(message: ParsedMessage, signs: _Signs) -> None:
+    subject = message.subject[:200].lower().replace("’", "'").lstrip(" [(*\"'")
+    if _DMARC_REPORT.search(subject):
+        signs.add(Automatic.GENERATED, "DMARC report (RFC 7489)")
+    elif subject.startswith(_REPLY_SUBJECTS) or _AWAY in subject:
+        signs.add(Automatic.NO, "subject of an automatic reply")
+
+
+def _calendar(message: ParsedMessage, signs: _Signs) -> None:
+    """Invitations and the answers to them (RFC 6047): a click makes them, and people rarely write in them."""
+    content_class = (message.header("content-class") or "").lower()
+    if message.content_type == "text/calendar" or "calendarmessage" in content_class:
+        signs.add(Automatic.GENERATED, "calendar message")
 
 
 def _sender(message: ParsedMessage, signs: _Signs, null_path: bool, envelope_from: str | None) -> None:

@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mailbox_service.demo.screen import Screen
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ONCE_SECONDS = 60.0
 # Between two scenes, for whoever reads along.
 PAUSE_SECONDS = 1.5
+CANCEL_AGAIN_SECONDS = 0.2
 NOT_EVERYTHING = 1
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 # The packages of the extra `demo`.
@@ -116,9 +117,15 @@ async def _perform(screen: Screen, folder: Path, once: bool, world: type[Playgro
             await asyncio.wait([telling, ground.daemon], return_when=asyncio.FIRST_COMPLETED)
             return _failed(screen, telling, ground)
         finally:
-            telling.cancel()
-            acting.cancel()
-            await asyncio.gather(telling, acting, return_exceptions=True)
+            await _end({acting, telling})
+
+
+async def _end(tasks: set[asyncio.Task[Any]]) -> None:
+    """Cancel, and wait until it has come through: a mail client may swallow a cancellation."""
+    while pending := {task for task in tasks if not task.done()}:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)
 
 
 async def _act(scenes: Scenes, screen: Screen) -> bool:

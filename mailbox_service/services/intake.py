@@ -79,7 +79,7 @@ class Intake:
         self._first_contacts: dict[str, datetime] = {}  # of mailboxes that this very process met first
         self._handed_over: asyncio.Queue[list[Claim]] = asyncio.Queue(HANDED_OVER_BATCHES)
         self._mails_waiting = mails_waiting
-        self._marks_waiting = Bell()
+        self._marks_waiting = {name: Bell() for name in mailboxes}
 
     # --- the door that sources of mail see ----------------------------------------------------------------
 
@@ -102,7 +102,7 @@ class Intake:
         if claims:
             await self._handed_over.put(claims)
         elif batch:
-            self._marks_waiting.ring()  # copies of what is known still have to be flagged
+            self._ring_for_marks()  # copies of what is known still have to be flagged
 
     async def store(self, batch: Sequence[RawMessage]) -> list[Claim]:
         """T1 alone. Returns claims on the messages that are new; the caller works them or lets the lease lapse."""
@@ -122,6 +122,7 @@ class Intake:
     async def caught_up(self, folder: FolderId) -> None:
         now = self._timing.clock()
         await self._storage.transact(lambda tx: tx.folder_caught_up(folder, now))
+        self._ring_for_marks()  # what a former run left to mark can be marked now that the folder is open
 
     async def mark_jobs(self, folder: FolderId, limit: int) -> list[MarkJob]:
         now = self._timing.clock()
@@ -141,8 +142,12 @@ class Intake:
         ]
         await self._storage.transact(lambda tx: tx.marked(rows))
 
-    async def marks_waiting(self) -> None:
-        await self._marks_waiting.wait()
+    async def marks_waiting(self, mailbox: str) -> None:
+        await self._marks_waiting[mailbox].wait()
+
+    def _ring_for_marks(self) -> None:
+        for bell in self._marks_waiting.values():
+            bell.ring()
 
     # --- the worker ---------------------------------------------------------------------------------------
 
@@ -200,7 +205,7 @@ class Intake:
             log.warning("batch failed", count=len(understood), error_type=type(error).__name__)
             for one in understood:
                 await self._conclude_alone(one)
-        self._marks_waiting.ring()
+        self._ring_for_marks()
         self._mails_waiting.ring()
 
     async def _understand(self, claims: Sequence[Claim]) -> list[Understood]:
@@ -251,7 +256,7 @@ class Intake:
         for claim in held:
             log.error("message held", inbound_id=int(claim.id), attempt=claim.attempt)
         if held:
-            self._marks_waiting.ring()
+            self._ring_for_marks()
             self._mails_waiting.ring()
 
     def _lease(self) -> Lease:

@@ -509,6 +509,6 @@ class IntakeDoor(Protocol):
         """Record what became of the jobs; RETRY is tried again with backoff."""
         ...
 
-    def marks_waiting(self) -> Awaitable[None]:
-        """Returns when there may be new mark jobs."""
+    def marks_waiting(self, mailbox: str) -> Awaitable[None]:
+        """Returns when there may be new mark jobs in the mailbox. One caller a mailbox."""
         ...

@@ -106,12 +106,34 @@ HINT_IDEAS: Final[dict[str, str]] = {
     """,
 }
 
+# Scripts whose words run together; entries are separated by `|`.
+HINT_IDEAS_UNSPACED: Final[dict[str, str]] = {
+    "negation": """
+        されず|ません|ない|なく|なし|無し|ずに|没有|沒有|未|不|无|無|않|없|안 |못|لا |لم |ليس|بدون|غير|לא |בלי|אין
+    """,
+    "guard": """
+        検証|確認され|無効化|無効に|制限|チェック|暗号化|失効|有効期限|校验|校驗|验证|驗證|限制|检查|檢查|过期|過期|失效|加密
+        검증|검사|제한|확인하|만료|암호화|무효|تحقق|التحقق|تشفير|صلاحي|בדיק|אימות|מוגבל
+    """,
+    "asset": """
+        鍵|トークン|パスワード|認証|管理者|管理画面|密钥|密鑰|令牌|密码|密碼|管理员|管理員|数据库|토큰|비밀번호|관리자|인증
+        كلمة المرور|كلمة السر|المدير|رمز|סיסמ|מפתח|מנהל
+    """,
+    "place": """
+        公開|平文|見え|ログに|レポジトリ|リポジトリ|公开|明文|可见|日志|仓库|공개|평문|노출|보이|로그에|저장소|علن|ظاهر|גלוי|חשוף
+    """,
+    "again": """
+        何度でも|二回|同時に|使い回|再利用|多次|两次|同时|重复|重放|여러 번|두 번|동시에|재사용|مرتين|עדיין|פעמיים
+    """,
+}
+
 # (ideas that meet in one sentence, our words for it)
 HINT_RULES: Final[tuple[tuple[str, str], ...]] = (
     ("negation guard", "a check that is missing"),
     ("asset place", "a secret and a place"),
     ("asset without", "a secret without something"),
     ("again benefit", "something happens twice"),
+    ("again asset", "a secret used again"),
     ("strange notify", "something bad to tell"),
     ("anyone see", "anyone sees it"),
     ("anyone asset", "anyone and a secret"),
@@ -164,6 +186,9 @@ vem som helst|konfidentiell*|andras|hvem som helst|fortrolig*|andres|kuka tahans
 by the way|ps|p s|on another note|one more thing|while at it|while debugging|we also noticed|i also noticed
 nebenbei|übrigens|au fait|par ailleurs|por cierto|aliás|tra l altro|a proposito|overigens|trouwens|przy okazji
 кстати|до речі|mimochodem|bu arada|förresten|för övrigt|forresten|i øvrigt|muuten|egyébként
+log4j*|known cve*|known vulnerab*|eol|777|world writable|chmod|keystore*|shell|listens on|passphrase*|no proof|without proof
+social engineering|on the spot|never asked|didn t ask|did not ask|asked nothing|no questions asked|prove it|guess the|guessed
+default admin|admin admin|root password|master password|back door*|left over from
 bárki|bizalmas*|másik|mások|támad*|oricine|siapa saja|rahasia|bất kỳ ai
 to publish|will publish|going to publish|keep this confidential|keep it confidential|treat this|permission check*|without permission|no permission|permissions of|coordinate with|coordination cent*|align dates|embargo*|a race|race condition*|padding oracle|timing difference*
 """
@@ -174,10 +199,17 @@ HINT_UNSPACED: Final = """
 פרצה|פריצה|אחרים|דליפ
 """
 
+# A paragraph that changes the subject must be read, whatever the mail is about.
+POSTSCRIPT: Final = re.compile(
+    r"\n\s{0,5}\n\s{0,5}(?:also|oh|and|ps|btw|besides|additionally|another|lastly|separately|unrelated|außerdem|ausserdem|ach|"
+    r"noch|sonst|nebenbei|aussi|sinon|et|enfin|además|también|otra|por otra|além|também|outra|inoltre|poi|ook|verder|en|też|poza|"
+    r"jeszcze|ещё|еще|также|и|ще|також|ještě|také|a|ayrıca|bir de|dessutom|också|også|lisäksi|továbbá|また|另外|还有|그리고)\b"
+)
+
 # Code and addresses. Each pattern has a bounded reach from every starting point, so the whole is linear.
 _CODE: Final = (
     r"\w\(\)|\);\s|\w\.\w{1,4}:\d|\w\.\w{1,4} line \d|\b(?:get|post|put|patch|delete|head|options) /\w|[?&]\w{1,30}=|"
-    r"/api/|/\.\w|^[-+] {0,3}\S|\b0x[0-9a-f]{2}|\\x[0-9a-f]{2}|%[0-9a-f]{2}%|<\w{2,10} \w{2,10}=|\.\./|/etc/|"
+    r"/api/|/\.\w|\s/\w{2,20}/\w|^[-+] {0,3}\S|\b0x[0-9a-f]{2}|\\x[0-9a-f]{2}|%[0-9a-f]{2}%|<\w{2,10} \w{2,10}=|\.\./|/etc/|"
     r"\w\[\w{1,30}\] ?=|\w->\w|\w::\w|!=|==|\|\||&&|\b\w{2,20}/\w{2,20}\.\w{1,4}\b"
 )
 CODE: Final = re.compile(_CODE, re.MULTILINE)

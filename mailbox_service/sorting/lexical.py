@@ -11,7 +11,7 @@ from operator import concat
 from typing import Final, NamedTuple
 
 from mailbox_service.sorting import Outcome, Reason, Sortable, Verdict
-from mailbox_service.sorting.hints import CODE, HINT_FROM, HINT_IDEAS, HINT_RULES, HINT_TERMS, HINT_UNSPACED
+from mailbox_service.sorting.hints import CODE, HINT_FROM, HINT_IDEAS, HINT_IDEAS_UNSPACED, HINT_RULES, HINT_TERMS, HINT_UNSPACED, POSTSCRIPT
 from mailbox_service.sorting.lexicon import (
     IDEAS,
     IDEAS_UNSPACED,
@@ -68,7 +68,7 @@ ORDINARY_FROM: Final = 0.75
 # What lies among code and addresses must say twice as clearly that it is about something else.
 ORDINARY_FROM_WITH_CODE: Final = 1.0
 # One subject must be as clear as this.
-PURPOSE_FROM: Final = 0.3
+PURPOSE_FROM: Final = 0.6
 
 # Missing a report is far worse than an extra case: already one chance in ten of a report is "unsure".
 SECURITY_FROM: Final = 0.6
@@ -158,15 +158,17 @@ class Lexicon:
     def __init__(self) -> None:
         self.words: dict[str, Entry] = {}
         self._met: dict[str, Entry] = {}  # forms of our own stems met so far, so that each is put together once
+        self._rules_met: dict[int, frozenset[Hit]] = {}  # by the ideas of a sentence
         self.stems: dict[str, list[tuple[str, Entry]]] = {}
         self.unspaced: dict[str, list[tuple[str, int, Hit | None]]] = {}
         self.idea_bits = {idea: 1 << n for n, idea in enumerate((*IDEAS, *HINT_IDEAS))}
         for idea, table in (*IDEAS.items(), *HINT_IDEAS.items()):
             for entry in table.split():
                 self._add(entry.replace("_", " "), self.idea_bits[idea], None)
-        for idea, table in IDEAS_UNSPACED.items():
-            for literal in table.split("|"):
-                self._add_unspaced(literal.strip(), self.idea_bits[idea], None)
+        for idea, table in (*IDEAS_UNSPACED.items(), *HINT_IDEAS_UNSPACED.items()):
+            for literal in table.strip().replace("\n", "|").split("|"):
+                if literal.strip():
+                    self._add_unspaced(literal.strip(), self.idea_bits[idea], None)
         for towards, table in _TERMS:
             for weight, entry in _entries(table):
                 kind = "phrase" if " " in entry else "word"
@@ -221,12 +223,25 @@ class Lexicon:
         literal = normalise(literal)
         self.unspaced.setdefault(literal[:2], []).append((literal, ideas, hit))
 
+    def ideas_met(self, mask: int) -> frozenset[Hit]:
+        """What the ideas in `mask`, met in one sentence, say."""
+        met = self._rules_met.get(mask)
+        if met is None:
+            met = frozenset(hit for want, unwanted, hit in self.rules if mask & want == want and not mask & unwanted)
+            if len(self._rules_met) < _MET_LIMIT:
+                self._rules_met[mask] = met
+        return met
+
     def look_up(self, word: str) -> Entry | None:
         """What is known of `word`: as it stands and by every stem it begins with."""
-        found = self._met.get(word) or self.words.get(word)
-        if word[:_STEM_KEY] not in self.stems or word in self._met:
+        stems = self.stems.get(word[:_STEM_KEY])
+        if stems is None:
+            return self.words.get(word)
+        found = self._met.get(word)
+        if found is not None:
             return found
-        for stem, entry in self.stems[word[:_STEM_KEY]]:
+        found = self.words.get(word)
+        for stem, entry in stems:
             if word.startswith(stem):
                 found = entry if found is None else _joined(found, entry)
         if found is not None and len(self._met) < _MET_LIMIT:
@@ -295,7 +310,6 @@ class _Reading:
         self._lexicon = lexicon
         self._memo = _Memo(lexicon)
         self.pieces: list[Piece] = []
-        self.code = False
         self.known_script = 0
         self.other_script = 0
 
@@ -419,9 +433,9 @@ class LexicalSorter:
         reading = _Reading(self._lexicon)
         reading.read(normalise(mail.subject[:SUBJECT_LIMIT_CHARS]))
         pools: list[set[Hit]] = []
-        for text in _looked_at(mail):
+        texts = list(_looked_at(mail))
+        for text in texts:
             reading.read(text)
-            reading.code = reading.code or CODE.search(text) is not None
             pools.append({hit for literal, hit in _SIGNALS if literal in text})
         pools.append(self._filenames(mail))
         evidence = _Evidence(self._lexicon, reading.pieces, pools)
@@ -429,11 +443,9 @@ class LexicalSorter:
         marks = 1.5 * mail.spam_marked + 0.3 * mail.automatic
         spam = _probability(SPAM_BASE + evidence.spam + marks)
         unread = None
-        if evidence.hints:
-            security = max(security, _probability(UNREAD_LOG_ODDS))
-        elif security < UNSURE_FROM:
-            unread = _unread(mail, reading, evidence.ordinary if evidence.purpose else 0.0)
-        if unread:
+        if security < UNSURE_FROM and not evidence.hints:
+            unread = _unread(mail, reading) or _unclear(evidence, texts)
+        if unread or evidence.hints:
             security = max(security, _probability(UNREAD_LOG_ODDS))
         outcome = _outcome(security, spam, unread)
         return Verdict(outcome, security, spam, evidence.reasons(mail, unread))
@@ -475,7 +487,7 @@ class _Evidence:
                 nets.append(_decayed((hit.weight for hit in fresh), SECURITY_DECAY))
                 self._found.update((hit, hit.weight) for hit in fresh)
         for piece in pieces:
-            hits = piece.hits | _ideas_met(lexicon, piece.masks)
+            hits = piece.hits.union(*map(lexicon.ideas_met, piece.masks))
             spam.update(hit for hit in hits if hit.towards == SPAM)
             self.hints |= {hit for hit in hits if hit.towards == HINT}
             self.hints |= {hit for hit in hits if hit.towards == SECURITY and hit.weight >= HINT_FROM}
@@ -484,10 +496,14 @@ class _Evidence:
                 nets.append(net)
         self.security = _decayed(nets, PIECE_DECAY)
         self.ordinary = sum(h.weight for h in self._found if h.towards in (NOT_SECURITY, ORDINARY_SUBJECT))
-        self.purpose = any(h.weight >= PURPOSE_FROM and h.towards in (NOT_SECURITY, ORDINARY_SUBJECT) for h in self._found)
+        self.purpose = any(
+            h.weight >= PURPOSE_FROM and h.towards in (NOT_SECURITY, ORDINARY_SUBJECT) for h in self._found
+        )
         self.spam = _decayed((hit.weight for hit in spam), SPAM_DECAY)
         self._found.update((hit, hit.weight) for hit in spam)
-        self._found.update((hit._replace(towards=SECURITY), HINT_WEIGHT) for hit in self.hints if hit not in self._found)
+        self._found.update(
+            (hit._replace(towards=SECURITY), HINT_WEIGHT) for hit in self.hints if hit not in self._found
+        )
 
     def _piece(self, hits: set[Hit], quoted: bool) -> float:
         fresh = [hit for hit in hits if hit.towards == SECURITY and hit not in self._found]
@@ -505,7 +521,9 @@ class _Evidence:
 
     def reasons(self, mail: Sortable, unread: str | None) -> tuple[Reason, ...]:
         """The heaviest, both ways; equal weights in the order of their labels."""
-        found = [Reason(hit.label, _TOWARDS.get(hit.towards, hit.towards), weight) for hit, weight in self._found.items()]
+        found = [
+            Reason(hit.label, _TOWARDS.get(hit.towards, hit.towards), weight) for hit, weight in self._found.items()
+        ]
         if mail.spam_marked:
             found.append(Reason("signal: marked as spam by the provider", SPAM, 1.5))
         if mail.automatic:
@@ -516,22 +534,12 @@ class _Evidence:
         return tuple(found[:REASON_LIMIT])
 
 
-def _ideas_met(lexicon: Lexicon, masks: set[int]) -> set[Hit]:
-    met: set[Hit] = set()
-    for mask in masks:
-        if mask:
-            for wanted, unwanted, hit in lexicon.rules:
-                if mask & wanted == wanted and not mask & unwanted:
-                    met.add(hit)
-    return met
-
-
 # A paragraph this long with fewer common words than this share is in a language the tables do not know.
 UNKNOWN_FROM_WORDS: Final = 5
 UNKNOWN_KNOWN_SHARE: Final = 0.08
 
 
-def _unread(mail: Sortable, reading: _Reading, ordinary: float) -> str | None:
+def _unread(mail: Sortable, reading: _Reading) -> str | None:
     """Why silence is no evidence here, or None: the text could be read, and held nothing of a report."""
     if any(len(text) > TEXT_LIMIT_CHARS for text in mail.texts) or sum(map(len, mail.texts)) > MAIL_LIMIT_CHARS:
         return "a text too long to be read whole"
@@ -548,8 +556,17 @@ def _unread(mail: Sortable, reading: _Reading, ordinary: float) -> str | None:
     unknown = words >= UNKNOWN_FROM_WORDS and known < UNKNOWN_KNOWN_SHARE * words and reading.known_script < 6
     if foreign or unknown or (other > known):
         return "a language the lexicon does not know"
-    if ordinary < (ORDINARY_FROM_WITH_CODE if reading.code else ORDINARY_FROM):
+    return None
+
+
+def _unclear(evidence: _Evidence, texts: list[str]) -> str | None:
+    """Why a mail that was read is still not known to be about something else, or None."""
+    if evidence.ordinary < ORDINARY_FROM or not evidence.purpose:
         return "no subject that the lexicon knows"
+    if evidence.ordinary < ORDINARY_FROM_WITH_CODE and any(CODE.search(text) for text in texts):
+        return "code, and no clear subject that the lexicon knows"
+    if any(POSTSCRIPT.search(text) for text in texts):
+        return "a paragraph that changes the subject"
     return None
 
 

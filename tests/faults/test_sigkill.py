@@ -24,7 +24,7 @@ from mailbox_service.services.ports import MessageId
 from tests.peers.dovecot import Dovecot, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 20
 
 MAILS = {
     "report": ("Path traversal in the upload handler", "I found a path traversal vulnerability. Steps to reproduce: …"),

@@ -71,7 +71,7 @@ class MemoryDoor:
                 self._retried.append(job)
         await self._notify()
 
-    async def marks_waiting(self) -> None:
+    async def marks_waiting(self, mailbox: str) -> None:
         await self._new_jobs.wait()
         self._new_jobs.clear()
 

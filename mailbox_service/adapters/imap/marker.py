@@ -116,7 +116,7 @@ class Marker:
         await asyncio.sleep(self._deadlines.marker_pause)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._door.marks_waiting()
+                await self._door.marks_waiting(self._logins.mailbox)
                 return True
         return False
 
