@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -34,6 +33,7 @@ log = structlog.get_logger()
 
 # SIGTERM to exit: systemd waits 90 s, docker 10 s; what is under way gets most of the shorter one.
 SHUTDOWN_SECONDS = 8.0
+ENDING_TRIES = 3
 RESTART_FIRST_SECONDS, RESTART_LONGEST_SECONDS = 1.0, 60.0
 
 
@@ -154,18 +154,7 @@ class Service:
         marks = {mark: getattr(imap.marks, mark.value) for mark in Mark}
         return ImapSource(
             mailbox.name,
-            ImapAccount(
-                host=imap.host,
-                port=imap.port,
-                security=imap.security,
-                username=imap.username,
-                password=_password(imap),
-                ca_file=str(imap.ca_file) if imap.ca_file else None,
-                allow_plaintext=imap.allow_plaintext,
-                idle=imap.idle,
-                poll_interval=imap.poll_interval.total_seconds(),
-                max_message_size_bytes=self.config.limits.max_message_size,
-            ),
+            imap_account(mailbox, self.config),
             self.intake,
             clock=now,
             folders=folders,
@@ -200,11 +189,16 @@ async def _kept_alive(name: str, work: Callable[[], Coroutine[Any, Any, None]]) 
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    for task in tasks:
-        with suppress(asyncio.CancelledError):
-            await task
+    """Cancel, until they have ended. More than once, because a library may swallow a cancellation that comes at the
+    very moment one of its own deadlines passes (Python 3.11's `wait_for` does)."""
+    pending = set(tasks)
+    for _ in range(ENDING_TRIES):
+        for task in pending:
+            task.cancel()
+        if pending:
+            _, pending = await asyncio.wait(pending, timeout=1.0)
+    if pending:
+        log.warning("tasks did not end", count=len(pending), task=",".join(t.get_name() for t in pending))
 
 
 def _bring_up_to_date(database: Database, *, migrate: bool) -> None:
@@ -250,6 +244,23 @@ def _mailbox(config: MailboxConfig) -> Mailbox:
             config.notices.digest_at,
         ),
         envelope_from=config.smtp.envelope_from,
+    )
+
+
+def imap_account(mailbox: MailboxConfig, config: Config) -> ImapAccount:
+    """How to log in to the mailbox's IMAP server."""
+    imap = mailbox.imap
+    return ImapAccount(
+        host=imap.host,
+        port=imap.port,
+        security=imap.security,
+        username=imap.username,
+        password=_password(imap),
+        ca_file=str(imap.ca_file) if imap.ca_file else None,
+        allow_plaintext=imap.allow_plaintext,
+        idle=imap.idle,
+        poll_interval=imap.poll_interval.total_seconds(),
+        max_message_size_bytes=config.limits.max_message_size,
     )
 
 

@@ -55,8 +55,17 @@ def _folder(path: Path, plan: ImportPlan) -> Iterator[RawMessage]:
         files = sorted(f for f in path.rglob("*") if f.suffix.lower() == ".eml" and f.is_file())
         if not files:
             raise PermanentError(f"{path} is no Maildir and holds no .eml file")
+    unreadable: list[str] = []
     for file in files:
-        yield _message(file.read_bytes(), str(file), _modified(file), plan)
+        try:
+            data, modified = file.read_bytes(), _modified(file)
+        except OSError as error:
+            unreadable.append(f"{file}: {error.strerror}")
+            continue
+        yield _message(data, str(file), modified, plan)
+    if unreadable:
+        # At the end, so that one bad file does not keep the others out.
+        raise PermanentError(f"{len(unreadable)} files of {path} could not be read; the first: {unreadable[0]}")
 
 
 def _file(path: Path, plan: ImportPlan) -> Iterator[RawMessage]:

@@ -17,7 +17,7 @@ from mailbox_service.adapters.database.storage import Database
 from mailbox_service.adapters.database.transaction import SqlTransaction
 from mailbox_service.adapters.secrets import TokenSecrets
 from mailbox_service.adapters.templates import BrokenOverridesError, Templates
-from mailbox_service.app import Service, now
+from mailbox_service.app import Service, imap_account, now
 from mailbox_service.cli import servers
 from mailbox_service.cli.exits import Exit
 from mailbox_service.cli.findings import Finding
@@ -263,7 +263,7 @@ async def _round_trips(config: Config, service: Service) -> AsyncIterator[Findin
     from mailbox_service.cli import round_trip
 
     for mailbox in config.mailboxes:
-        account = servers.imap_account(mailbox, config.limits.max_message_size)
+        account = imap_account(mailbox, config)
         transport = service.transports[mailbox.name]
         for finding in await round_trip.examine(mailbox, account, transport, service.templates):
             yield finding

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailbox_service.adapters.imap import ImapAccount, ImapReport, ImapSource, InsecureConnection
+from mailbox_service.adapters.imap import ImapReport, ImapSource, InsecureConnection
 from mailbox_service.adapters.smtp import (
     CANNOT_CONNECT,
     LOGIN_FAILED,
@@ -13,12 +13,11 @@ from mailbox_service.adapters.smtp import (
 )
 from mailbox_service.cli.exits import Exit
 from mailbox_service.cli.findings import Finding
-from mailbox_service.config import Mailbox, WithPassword
+from mailbox_service.config import Mailbox
 from mailbox_service.errors import (
     AuthenticationError,
     ConfigurationError,
     MailboxServiceError,
-    TemporaryError,
 )
 
 _LOGIN = "check username and password; Gmail, Fastmail and others want an app password"
@@ -95,28 +94,6 @@ def _targets(subject: str, report: ImapReport) -> list[Finding]:
         remedy = "remove folder from imap.marks; flags serve as well"
         findings.append(Finding.warning(subject, "the server cannot move mail; it is flagged and stays", remedy))
     return findings
-
-
-def imap_account(mailbox: Mailbox, max_message_size_bytes: int) -> ImapAccount:
-    """The account for a connection of the doctor's own."""
-    imap = mailbox.imap
-    return ImapAccount(
-        host=imap.host,
-        port=imap.port,
-        security=imap.security,
-        username=imap.username,
-        password=lambda: _password(imap),
-        ca_file=str(imap.ca_file) if imap.ca_file else None,
-        allow_plaintext=imap.allow_plaintext,
-        max_message_size_bytes=max_message_size_bytes,
-    )
-
-
-def _password(section: WithPassword) -> str:
-    password = section.secret()
-    if password is None:
-        raise TemporaryError("no password is configured")
-    return password
 
 
 # --- SMTP --------------------------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ class Concluded:
     dispositions: tuple[tuple[MessageId, Disposition, str], ...]  # message, disposition, case reference or ""
     lost: int  # messages another worker had claimed meanwhile
     mails: int
+    more: bool = False  # an earlier message was sent into a case and waits to be worked again
 
 
 @dataclass(slots=True)
@@ -121,6 +122,7 @@ def conclude(
         tuple((d.understood.claim.id, d.routing.disposition, d.case.ref if d.case else "") for d in decisions),
         len(batch) - len(mine),
         len(writes.mails),
+        any(d.routing.with_redirected is not None for d in decisions),
     )
 
 

@@ -76,6 +76,7 @@ class Intake:
     ) -> None:
         self._storage, self._mailboxes, self._sorter = storage, mailboxes, sorter
         self._correspondence, self._timing = correspondence, timing
+        self._recovery_at = 0.0  # of the event loop's clock
         self._first_contacts: dict[str, datetime] = {}  # of mailboxes that this very process met first
         self._handed_over: asyncio.Queue[list[Claim]] = asyncio.Queue(HANDED_OVER_BATCHES)
         self._mails_waiting = mails_waiting
@@ -154,13 +155,12 @@ class Intake:
     async def run(self) -> None:
         """Work for ever: what is handed over at once, what is left behind every few seconds."""
         loop = asyncio.get_running_loop()
-        recovery_at = loop.time()
         while True:
-            if loop.time() >= recovery_at:
+            if loop.time() >= self._recovery_at:
+                self._recovery_at = loop.time() + RECOVERY_SECONDS
                 await self._recover()
-                recovery_at = loop.time() + RECOVERY_SECONDS
             try:
-                async with asyncio.timeout_at(recovery_at):
+                async with asyncio.timeout_at(self._recovery_at):
                     claims = await self._handed_over.get()
             except TimeoutError:
                 continue
@@ -236,6 +236,8 @@ class Intake:
         concluded: Concluded = await self._storage.transact(
             lambda tx: conclude(tx, batch, self._mailboxes, self._correspondence, now)
         )
+        if concluded.more:
+            self._recovery_at = 0.0
         if concluded.lost:
             log.warning("lease lost", count=concluded.lost)
         for message, disposition, case in concluded.dispositions:

@@ -69,6 +69,9 @@ ORDINARY_FROM: Final = 0.75
 ORDINARY_FROM_WITH_CODE: Final = 1.0
 # One subject must be as clear as this.
 PURPOSE_FROM: Final = 0.6
+# A report may be one sentence among thanks and questions: none of this many words may pass without a word we know.
+SILENT_WORDS: Final = 12
+SILENT_SHARE: Final = 0.25
 
 # Missing a report is far worse than an extra case: already one chance in ten of a report is "unsure".
 SECURITY_FROM: Final = 0.6
@@ -310,6 +313,7 @@ class _Reading:
         self._lexicon = lexicon
         self._memo = _Memo(lexicon)
         self.pieces: list[Piece] = []
+        self.silent = 0  # the words of the longest sentence in which nothing was recognised
         self.known_script = 0
         self.other_script = 0
 
@@ -341,6 +345,7 @@ class _Reading:
 
     def _words(self, words: list[str], piece: Piece) -> int:
         mask = known = other = 0
+        silent = True
         last = len(words) - 1
         for position, entry in enumerate(map(self._memo.__getitem__, words)):
             if entry is None:
@@ -350,12 +355,16 @@ class _Reading:
             other += entry.other
             if entry.hits:
                 piece.hits.update(entry.hits)
+                silent = False
             if entry.phrases and position < last:
                 for phrase in entry.phrases.get(words[position + 1][:_STEM_KEY], ()):
                     if _follows(words, position, phrase.rest):
                         mask |= phrase.ideas
                         if phrase.hit:
                             piece.hits.add(phrase.hit)
+                            silent = False
+        if silent and len(words) > self.silent and not piece.quoted:
+            self.silent = len(words)
         piece.words += len(words)
         piece.known += known
         piece.other += other
@@ -444,7 +453,7 @@ class LexicalSorter:
         spam = _probability(SPAM_BASE + evidence.spam + marks)
         unread = None
         if security < UNSURE_FROM and not evidence.hints:
-            unread = _unread(mail, reading) or _unclear(evidence, texts)
+            unread = _unread(mail, reading) or _unclear(evidence, reading, texts)
         if unread or evidence.hints:
             security = max(security, _probability(UNREAD_LOG_ODDS))
         outcome = _outcome(security, spam, unread)
@@ -559,12 +568,14 @@ def _unread(mail: Sortable, reading: _Reading) -> str | None:
     return None
 
 
-def _unclear(evidence: _Evidence, texts: list[str]) -> str | None:
+def _unclear(evidence: _Evidence, reading: _Reading, texts: list[str]) -> str | None:
     """Why a mail that was read is still not known to be about something else, or None."""
     if evidence.ordinary < ORDINARY_FROM or not evidence.purpose:
         return "no subject that the lexicon knows"
     if evidence.ordinary < ORDINARY_FROM_WITH_CODE and any(CODE.search(text) for text in texts):
         return "code, and no clear subject that the lexicon knows"
+    if reading.silent >= SILENT_WORDS and reading.silent >= SILENT_SHARE * sum(p.words for p in reading.pieces):
+        return "a sentence in which the lexicon knows nothing"
     if any(POSTSCRIPT.search(text) for text in texts):
         return "a paragraph that changes the subject"
     return None
