@@ -24,6 +24,8 @@ class AnswerLimits:
 
 
 SENDER_LIMIT = "the sender's daily limit is reached"
+# Apart from SENDER_LIMIT, after which one mail a day follows: a forger could have one for each spelling.
+SPELLING_LIMIT = "the sender's daily limit is reached, under this and other spellings of the address"
 DOMAIN_LIMIT = "the daily limit of the sender's domain is reached"
 HOUR_LIMIT = "the hourly limit is reached"
 
@@ -40,7 +42,7 @@ class AnswerBudget:
         keys = answer_keys(mailbox, sender, authenticated, now)
         share = 1 if authenticated else 2
         caps: tuple[tuple[Key, int, str], ...] = (
-            (keys[0], limits.sender_per_day, SENDER_LIMIT),
+            (keys[0], limits.sender_per_day, SENDER_LIMIT if _person(sender) == sender.key else SPELLING_LIMIT),
             (keys[1], limits.domain_per_day, DOMAIN_LIMIT),
             (keys[2], limits.per_hour, HOUR_LIMIT),
         )

@@ -1,4 +1,4 @@
-"""Hints: what reports have and other mail seldom has. A hint proves nothing; it only keeps a mail from being redirected.
+"""Hints: what reports have and other mail seldom has. A hint proves nothing; it only stops a redirect.
 
 A lexicon of flaws is never complete, so these tables do not name flaws. They name what is left of a report when its
 flaw is not recognised: a check that is missing, a secret and a place where it does not belong, a thing that happens
@@ -150,66 +150,78 @@ HINT_RULES: Final[tuple[tuple[str, str], ...]] = (
 )
 
 # A security term of this weight is a hint even where the paragraph about it was outweighed.
-HINT_FROM: Final = 1.2
+HINT_FROM: Final = 1.1
 
 HINT_TERMS: Final = """
-before i publish|before publishing|before we publish|i plan to publish|intend to publish|planned publication
-publication date|go public|going public|made public|run the story|in private|privately
-private channel|off the record|public tracker|public issue|publicly|psirt|csirt
-csaf|openpgp|signal number|age key|security txt|who handles|who looks after|who is responsible
-right address|right place|right person|right contact|right inbox|point of contact
-contact person for|monitored by|acknowledge receipt|advisory|advisories|cve|credit me|acknowledg* in|hall of fame
-bounty|disclos*|our audit|internal audit|internal review|red flag|data breach
-regulator
-how do we proceed|how should we proceed|how to proceed|something bad|something serious|something nasty
-any password|any code|any user|any value|any token|any domain|any host|any origin
-anyone could|everybody can|everyone can|nobody should|become admin|as admin|as the admin|as root|as the boss
-whoever|victim*|thief|thieves|scam*|phish*|steal*|stole*|impersonat*|pretend*|abus*|misus*|exploit*|attack*
-crafted|malformed|malicious*|arbitrary|inject*|bypass*|overwrit*|overflow*|travers*|spoof*|forg*ry|forged|smuggl*
-brute|predictab*|guessable|deseriali*|unserializ*|concatenat*|unescaped|unfiltered|unsanit*|untrusted|hardcoded
-hard coded|default password*|default credential*|leak*|dangling|freed|double free|use after|uninitiali*|out of bounds
-null byte|nul byte|embedded nul|racy|toctou|same nonce|nonce|constant time|entropy
-takes down|brings down|knocks|exhaust*|inflates|never expire*|still valid|still works|still has
-still logged|still see|still opens|got in|gets in|let him in|let her in|let me in|let us in|lets you in
-lets me in|lets anyone|straight into|goes straight|only by prefix|startswith|first match
-whitelist|blocklist|denylist|trusts|trusted|trusting|permissions|privilege*|unprivileged
-access control|authori*ation header|same origin|referer|redirect_uri|redirect uri|state parameter|csrf
-in the name of|in your name|somebody else|someone else|other firms|other companies
-strangers|my ex|our apprentice|my son|my daughter|sees everything|expose*|unauth*|unlocked
-fremd*|rechte|unbefugt*|missbrauch*|angreif*|angriff*|lücke*|veröffentlich*|einfach so|als admin
-von anderen|anderer firmen|anderer kunden|n importe qui|n importe quel*|avant de publier|pirat*
-sans cookie|à la place de|d autres clients|cualquiera|antes de publicar|atacante*|qualquer um
-qualquer pessoa|antes de publicar|invasor*|chiunque|riservat*|prima di pubblicare|attaccant*|iedereen|vertrouwelijk
-misbruik*|każdy|poufn*|atakuj*|przejąć|любой|кто угодно|конфиденциальн*|злоумышл*|уязвим*|взлом*|чуж*|будь хто
-конфіденційн*|зловмисн*|зламати|чужи*|kdokoli|důvěrn*|útočn*|zneuž*|ciz*|herkes|gizli|saldır*|başkas*
-vem som helst|konfidentiell*|andras|hvem som helst|fortrolig*|andres|kuka tahansa|luottamuksel*|toisten
-by the way|ps|p s|on another note|one more thing|while at it|while debugging|we also noticed|i also noticed
-nebenbei|übrigens|au fait|par ailleurs|por cierto|aliás|tra l altro|a proposito|overigens|trouwens|przy okazji
-кстати|до речі|mimochodem|bu arada|förresten|för övrigt|forresten|i øvrigt|muuten|egyébként
-log4j*|known cve*|known vulnerab*|eol|777|world writable|chmod|keystore*|shell|listens on|passphrase*|no proof|without proof
-social engineering|on the spot|never asked|didn t ask|did not ask|asked nothing|no questions asked|prove it|guess the|guessed
-default admin|admin admin|root password|master password|back door*|left over from
-bárki|bizalmas*|másik|mások|támad*|oricine|siapa saja|rahasia|bất kỳ ai
-to publish|will publish|going to publish|keep this confidential|keep it confidential|treat this|permission check*|without permission|no permission|permissions of|coordinate with|coordination cent*|align dates|embargo*|a race|race condition*|padding oracle|timing difference*
+before i publish|before publishing|before we publish|i plan to publish|intend to publish
+planned publication|publication date|go public|going public|made public|run the story|in private
+privately|private channel|off the record|public tracker|public issue|publicly|psirt|csirt|csaf|openpgp
+signal number|age key|security txt|who handles|who looks after|who is responsible|right address
+right place|right person|right contact|right inbox|point of contact|contact person for|monitored by
+acknowledge receipt|advisory|advisories|cve|credit me|acknowledg* in|hall of fame|bounty|disclos*
+our audit|internal audit|internal review|red flag|data breach|regulator|how do we proceed
+how should we proceed|how to proceed|something bad|something serious|something nasty|any password
+any code|any user|any value|any token|any domain|any host|any origin|anyone could|everybody can
+everyone can|nobody should|become admin|as admin|as the admin|as root|as the boss|whoever|victim*
+thief|thieves|scam*|phish*|steal*|stole*|impersonat*|pretend*|abus*|misus*|exploit*|attack*|crafted
+malformed|malicious*|arbitrary|inject*|bypass*|overwrit*|overflow*|travers*|spoof*|forg*ry|forged
+smuggl*|brute|predictab*|guessable|deseriali*|unserializ*|concatenat*|unescaped|unfiltered|unsanit*
+untrusted|hardcoded|hard coded|default password*|default credential*|leak*|dangling|freed|double free
+use after|uninitiali*|out of bounds|null byte|nul byte|embedded nul|racy|toctou|same nonce|nonce
+constant time|entropy|takes down|brings down|knocks|exhaust*|inflates|never expire*|still valid
+still works|still has|still logged|still see|still opens|got in|gets in|let him in|let her in
+let me in|let us in|lets you in|lets me in|lets anyone|straight into|goes straight|only by prefix
+startswith|first match|whitelist|blocklist|denylist|trusts|trusted|trusting|permissions|privilege*
+unprivileged|access control|authori*ation header|same origin|referer|redirect_uri|redirect uri
+state parameter|csrf|in the name of|in your name|somebody else|someone else|other firms|other companies
+strangers|my ex|our apprentice|my son|my daughter|sees everything|expose*|unauth*|unlocked|fremd*
+rechte|unbefugt*|missbrauch*|angreif*|angriff*|lücke*|veröffentlich*|einfach so|als admin|von anderen
+anderer firmen|anderer kunden|n importe qui|n importe quel*|avant de publier|pirat*|sans cookie
+à la place de|d autres clients|cualquiera|antes de publicar|atacante*|qualquer um|qualquer pessoa
+invasor*|chiunque|riservat*|prima di pubblicare|attaccant*|iedereen|vertrouwelijk|misbruik*|każdy
+poufn*|atakuj*|przejąć|любой|кто угодно|конфиденциальн*|злоумышл*|уязвим*|взлом*|чуж*|будь хто
+конфіденційн*|зловмисн*|зламати|чужи*|kdokoli|důvěrn*|útočn*|zneuž*|ciz*|herkes|gizli|saldır*
+başkas*|vem som helst|konfidentiell*|andras|hvem som helst|fortrolig*|andres|kuka tahansa|luottamuksel*
+toisten|by the way|ps|p s|on another note|one more thing|while at it|while debugging|we also noticed
+i also noticed|nebenbei|übrigens|au fait|par ailleurs|por cierto|aliás|tra l altro|a proposito
+overigens|trouwens|przy okazji|кстати|до речі|mimochodem|bu arada|förresten|för övrigt|forresten
+i øvrigt|muuten|egyébként|log4j*|known cve*|known vulnerab*|eol|777|world writable|chmod|keystore*
+shell|listens on|passphrase*|no proof|without proof|social engineering|on the spot|never asked
+didn t ask|did not ask|asked nothing|no questions asked|prove it|guess the|guessed|default admin
+admin admin|root password|master password|back door*|left over from|bárki|bizalmas*|másik|mások|támad*
+oricine|siapa saja|rahasia|bất kỳ ai|to publish|will publish|going to publish|keep this confidential
+keep it confidential|treat this|permission check*|without permission|no permission|permissions of
+coordinate with|coordination cent*|align dates|embargo*|a race|race condition*|padding oracle
+timing difference*
+not me|isn t me|is not mine|innej firmy|innych firm|anderen firma|autre entreprise|autre société
+otra empresa|outra empresa|altra azienda|ander bedrijf|другой компании|іншої компанії|jiné firmy|başka firma*
+sha256|checksum*|tarball|pipes
 """
 
 HINT_UNSPACED: Final = """
-ちなみに|追伸|顺便|順便|另外|참고로|그런데|بالمناسبة|他人|別の|知らない人|誰でも|不正|攻撃|脆弱|漏|悪用|公開前|権限|任意|绕过|繞過|越权|越權|权限|權限|漏洞|泄|洩|攻击|攻擊|校验|校驗|别人|別人
-任何人|明文|暴露|其他用户|他人的|취약|유출|노출|권한|다른 사람|타인|우회|공격|누구나|임의|ثغرة|اختراق|شخص آخر|تسريب|أي شخص|بيانات شخص
+ちなみに|追伸|顺便|順便|另外|참고로|그런데|بالمناسبة|他人|別の|知らない人|誰でも|不正|攻撃
+脆弱|漏|悪用|公開前|権限|任意|绕过|繞過|越权|越權|权限|權限|漏洞|泄
+洩|攻击|攻擊|校验|校驗|别人|別人|任何人|明文|暴露|其他用户|他人的|취약|유출
+노출|권한|다른 사람|타인|우회|공격|누구나|임의|ثغرة|اختراق|شخص آخر|تسريب|أي شخص|بيانات شخص
 פרצה|פריצה|אחרים|דליפ
 """
 
 # A paragraph that changes the subject must be read, whatever the mail is about.
 POSTSCRIPT: Final = re.compile(
-    r"\n\s{0,5}\n\s{0,5}(?:also|oh|and|ps|btw|besides|additionally|another|lastly|separately|unrelated|außerdem|ausserdem|ach|"
-    r"noch|sonst|nebenbei|aussi|sinon|et|enfin|además|también|otra|por otra|além|também|outra|inoltre|poi|ook|verder|en|też|poza|"
-    r"jeszcze|ещё|еще|также|и|ще|також|ještě|také|a|ayrıca|bir de|dessutom|också|også|lisäksi|továbbá|また|另外|还有|그리고)\b"
+    r"\n\s{0,5}\n\s{0,5}(?:"
+    r"also|oh|and|ps|btw|besides|additionally|another|lastly|separately|unrelated|außerdem|"
+    r"ausserdem|ach|noch|sonst|nebenbei|aussi|sinon|et|enfin|además|también|otra|"
+    r"por otra|além|também|outra|inoltre|poi|ook|verder|en|też|poza|jeszcze|"
+    r"ещё|еще|также|и|ще|також|ještě|také|a|ayrıca|bir de|dessutom|"
+    r"också|også|lisäksi|továbbá|また|另外|还有|그리고"
+    r")\b"
 )
 
 # Code and addresses. Each pattern has a bounded reach from every starting point, so the whole is linear.
 _CODE: Final = (
     r"\w\(\)|\);\s|\w\.\w{1,4}:\d|\w\.\w{1,4} line \d|\b(?:get|post|put|patch|delete|head|options) /\w|[?&]\w{1,30}=|"
-    r"/api/|/\.\w|\s/\w{2,20}/\w|^[-+] {0,3}\S|\b0x[0-9a-f]{2}|\\x[0-9a-f]{2}|%[0-9a-f]{2}%|<\w{2,10} \w{2,10}=|\.\./|/etc/|"
+    r"/api/|/\.\w|\s/\w{2,20}/\w|^[-+] {0,3}\S|\b0x[0-9a-f]{2}|\\x[0-9a-f]{2}|%[0-9a-f]{2}%|"
+    r"<\w{2,10} \w{2,10}=|\.\./|/etc/|"
     r"\w\[\w{1,30}\] ?=|\w->\w|\w::\w|!=|==|\|\||&&|\b\w{2,20}/\w{2,20}\.\w{1,4}\b"
 )
 CODE: Final = re.compile(_CODE, re.MULTILINE)

@@ -200,7 +200,7 @@ ORDINARY_TERMS: Final = """
 """
 
 # Words of the trade: support mail is full of them and reports are, too (in the development corpora about as often), so
-# they say nothing about which it is.
+# they say next to nothing about which it is.
 NEUTRAL_TERMS: Final = """
 0.1: active directory|add|android|application|apply|article|attached|attachment|billing|blog
 0.1: browser|build|button|błąd|chrome|chyba|color|column|company|compile|conditions
@@ -220,71 +220,75 @@ NEUTRAL_TERMS: Final = """
 # What people ask for and talk about when it is not a report: the grammar of asking, business, work, private life. None
 # of it speaks against a report beside it; it only shows that the mail was understood.
 PURPOSE_TERMS: Final = """
-0.6: training|programme|agreement|thanks for|many thanks|please find|meeting|schedule
-0.6: agenda|conference call|shipped|payment due|license|licence|licenses|quote|price
-0.6: prices|pricing|seats|works fine|monday|tuesday|wednesday|thursday|friday|tomorrow|weekend
-0.6: translation|roadmap|job|internship|resume|cv|interview|award
-0.6: partner|reseller|newsletter|anyone know|does anybody|does anyone|lizenz|lizenzen|schulung
-0.6: rechnung|angebot|vertrag|bestellung|einrichten|einrichtung|installieren|passwort vergessen
-0.6: faute|traduction|facture|commande|devis|configurer|currículum|factura|pedido
-0.6: presupuesto|precio|licencia|instalar|configurar|fatura|orçamento|preço|licença|fattura
-0.6: preventivo|prezzo|licenza|installare|configurare|factuur|offerte|prijs|licentie
-0.6: installeren|instellen|faktur*|ofert*|licencj*|zainstalować|instalacj*|лицензи*|установ*
-0.6: настро*|ліцензі*|встанов*|налаштув*|licenc*|instalac*|nastavit|teklif|fiyat*|lisans*
-0.6: kurulum|ayar*
-0.6: how do i|how do we|how can i|how can we|how could i|how should i|how should we|how would i|how to|is there a way
-0.6: is there an option|is there any way|where do i|where do we|where can i|where can we|where could i
-0.6: where are|which value|which version|which option|which one|what should|what am i doing
-0.6: can i|can we|may i|may we|do you offer|do you have|do you support|do you recommend|do you know|are you free
-0.6: would you be|would like to|we d like|i d like|would love|would be great|would be helpful|would be nice|looking for
-0.6: interested in|any idea|any hints|any pointers|any chance|has anyone|am i missing|i want to|we want to
-0.6: i need|we need|i am trying|i m trying|we are trying|does not start|doesn t start|not working
-0.6: doesn t work|does not work|fails with|after upgrading|after the upgrade|after the update|since upgrading|since the update
-0.6: since the upgrade|getting an error|no longer works|stopped working|in the docs|the manual
-0.6: we are planning|we are evaluating|we are looking|we are comparing|we offer|we help|we organise|we organize|we provide
-0.6: i am writing my|on behalf of our|our company|our services|our clients|a call|quick call
-0.6: conference|workshop|sponsor*|donat*|podcast|magazine|journalist|survey|thesis|hiring|vacanc*|careers
-0.6: recruit*|freelance*|developer position|my experience|years of experience|apply for|resell*|managed service
-0.6: backlink*|rank better|marketing|seo|leads|budget|renew*|purchasing|procurement|supplier*
-0.6: delivery|parcel|shipping|maintenance|outage|invoice*|overdue|unpaid|paid already|receipt|vat|tax
-0.6: gdpr|article 15|article 17|data processing|delete my|close my|unsubscribe|mailing list|translat*
-0.6: congratulations|best wishes|keep up|great work|great job|love your
-0.6: hello all|hi all|dear all
-0.3: please|regards|thanks|thank|cheers|week|month|year|call|team|manager
-0.3: business|market|project|deal|attend|discuss|review|draft|proposal|report for|details below|fyi
-0.3: wondering|wonder|suggestion*|maybe|perhaps|anyway|btw|archive
-0.3: book|movie|music|game|story|article
-0.6: wie stelle|wie kann|wie können|wie lässt|wie bekomme|wie richte|wie ändere|wie tausche|wo stelle|wo finde|wo kann
-0.6: gibt es eine|gibt es die|ist es möglich|welche version|wird denn|was mache|können sie|könnten sie|ich möchte|wir möchten
-0.6: wir suchen|wir würden|ich suche|ich hätte|wir hätten|zahlungserinnerung|mahnung|rechnung*|bewerb*|praktikum
+0.6: training|programme|agreement|thanks for|many thanks|please find|meeting|schedule|agenda
+0.6: conference call|shipped|payment due|license|licence|licenses|quote|price|prices|pricing|seats
+0.6: works fine|monday|tuesday|wednesday|thursday|friday|tomorrow|weekend|translation|roadmap|job
+0.6: internship|resume|cv|interview|award|partner|reseller|newsletter|anyone know|does anybody
+0.6: does anyone|lizenz|lizenzen|schulung|rechnung|angebot|vertrag|bestellung|einrichten|einrichtung
+0.6: installieren|passwort vergessen|faute|traduction|facture|commande|devis|configurer|currículum
+0.6: factura|pedido|presupuesto|precio|licencia|instalar|configurar|fatura|orçamento|preço|licença
+0.6: fattura|preventivo|prezzo|licenza|installare|configurare|factuur|offerte|prijs|licentie
+0.6: installeren|instellen|faktur*|ofert*|licencj*|zainstalować|instalacj*|лицензи*|установ*|настро*
+0.6: ліцензі*|встанов*|налаштув*|licenc*|instalac*|nastavit|teklif|fiyat*|lisans*|kurulum|ayar*
+0.6: how do i|how do we|how can i|how can we|how could i|how should i|how should we|how would i|how to
+0.6: is there a way|is there an option|is there any way|where do i|where do we|where can i|where can we
+0.6: where could i|where are|which value|which version|which option|which one|what should
+0.6: what am i doing|can i|can we|may i|may we|do you offer|do you have|do you support|do you recommend
+0.6: do you know|are you free|would you be|would like to|we d like|i d like|would love|would be great
+0.6: would be helpful|would be nice|looking for|interested in|any idea|any hints|any pointers|any chance
+0.6: has anyone|am i missing|i want to|we want to|i need|we need|i am trying|i m trying|we are trying
+0.6: does not start|doesn t start|not working|doesn t work|does not work|fails with|after upgrading
+0.6: after the upgrade|after the update|since upgrading|since the update|since the upgrade
+0.6: getting an error|no longer works|stopped working|in the docs|the manual|we are planning
+0.6: we are evaluating|we are looking|we are comparing|we offer|we help|we organise|we organize
+0.6: we provide|i am writing my|on behalf of our|our company|our services|our clients|a call|quick call
+0.6: conference|workshop|sponsor*|donat*|podcast|magazine|journalist|survey|thesis|hiring|vacanc*
+0.6: careers|recruit*|freelance*|developer position|my experience|years of experience|apply for|resell*
+0.6: managed service|backlink*|rank better|marketing|seo|leads|budget|renew*|purchasing|procurement
+0.6: supplier*|delivery|parcel|shipping|maintenance|outage|invoice*|overdue|unpaid|paid already
+0.6: receipt|vat|tax|gdpr|article 15|article 17|data processing|delete my|close my|unsubscribe
+0.6: mailing list|translat*|congratulations|best wishes|keep up|great work|great job|love your
+0.6: hello all|hi all|dear all|wie stelle|wie kann|wie können|wie lässt|wie bekomme|wie richte
+0.6: wie ändere|wie tausche|wo stelle|wo finde|wo kann|gibt es eine|gibt es die|ist es möglich
+0.6: welche version|wird denn|was mache|können sie|könnten sie|ich möchte|wir möchten|wir suchen
+0.6: wir würden|ich suche|ich hätte|wir hätten|zahlungserinnerung|mahnung|rechnung*|bewerb*|praktikum
 0.6: lieferung|veranstaltung|messe|vielen dank im voraus|nach dem update|bricht ab|funktioniert nicht
-0.6: comment faire|comment puis|comment remettre|comment changer|comment installer|que faire|où trouver|où se trouve
-0.6: est il possible|je souhaite|je voudrais|j aimerais|nous aimerions|nous souhaitons|pourriez vous|pouvez vous
-0.6: supprimer mon|ne plus recevoir|mise à jour|facture*|stage|candidature|formation|échoue
-0.6: cómo puedo|cómo se|cómo hago|cómo config*|cómo cambi*|dónde puedo|dónde encuentro|es posible|quisiera|me gustaría
-0.6: podrían|podría|necesito|necesitamos|estamos buscando|precio*|descuento*|factura*|prácticas
-0.6: como posso|como faço|como mudo|como config*|como altero|onde encontro|onde posso|é possível|gostaria|gostaríamos
-0.6: preciso|precisamos|poderiam|parabéns|satisfeitos|preços|desconto|fatura*|estágio|ao rodar|ao instalar
-0.6: come posso|come si|come faccio|come config*|dove trovo|dove posso|è possibile|vorrei|vorremmo|potete|potreste
-0.6: pagamento|tirocinio|sconto|hoe zet|hoe kan|hoe stel|hoe krijg|hoe verander|waar vind|waar kan
-0.6: is het mogelijk|graag|ik wil|wij willen|wij zoeken|handleiding|korting
-0.6: jak mogę|jak skonfig*|jak zainst*|jak zmienić|gdzie mogę|gdzie znajdę|czy można|czy jest możliw*|chciał*|prosimy o
-0.6: proszę o|cennik*|po aktualizacji|praktyk*|rabat*|как установ*|как настро*|как измен*|как помен*|где найти
-0.6: где скачать|можно ли|хотел бы|хотели бы|мы хотим|не запуска*|не работает|после обновлен*|счет на|скидк*|вакан*
-0.6: як встанов*|як налаштув*|як змін*|де знайти|чи можна|хотів би|хотіли б|після оновлення|знижк*
-0.6: jak nainstal*|jak nastav*|jak změn*|kde najdu|je možné|chtěl*|rádi bychom|po aktualizaci|sleva|slevu
-0.6: nasıl yap*|nasıl kur*|nasıl ayar*|nasıl değiş*|nerede bul*|mümkün mü|istiyor*|gerekiyor|kurulum*|bağlanamıyor*|hatası
-0.6: indirim|hur gör|hur kan|hur ställer|var hittar|det vore bra|önskemål|vi vill|jag vill|faktura*|hvordan|hvor finner
-0.6: vi ønsker|miten|mistä löyd*|haluaisin|lasku
-0.6: can you help|can you tell|can you please|can you send|could you send|could you tell|could you please|could the|please send|please complete
-0.6: please fill|please arrange|kindly arrange|what can i do|which directory|which type|which file|which setting|can t find|cannot find|it d be nice
-0.6: would like to invite|invite you|are you hiring|do we have to|has no such|no such option|happens in|since yesterday s update|leads to a 404|encoding
-0.6: well done|lovely|delighted|in this issue|no action is needed|will be renewed|erase my|i no longer use|statement of account|self assessment
-0.6: partner program*|partnerprogramm|wo lässt|wie lege|wie viele|gibt es ein|bieten sie|systemhaus|kooperation|abgeschnitten|tarif|tarifs|souhaitons
-0.6: comment exporter|comment ajouter|comment modifier|dónde cambio|dónde está|cómo lo|existe alguna|onde está|dove si|non parte|prijsopgave|ontvangen wij
-0.6: jak dodać|jak usunąć|jak przenieść|можно выгрузить|где лежат|где находится|hej hur|tack för|tak for|takk for|kiitos
-0.3: how|wie|wo|comment|où|cómo|dónde|como|onde|come|dove|hoe|waar|jak|gdzie|как|где|як|де|kde|nasıl|nerede|hur|hvor
-0.3: student|students|amount|discount*|install*|contract|client|university|list|today|forgot|forgotten|what is the|is it possible|i tried|trying to
+0.6: comment faire|comment puis|comment remettre|comment changer|comment installer|que faire|où trouver
+0.6: où se trouve|est il possible|je souhaite|je voudrais|j aimerais|nous aimerions|nous souhaitons
+0.6: pourriez vous|pouvez vous|supprimer mon|ne plus recevoir|mise à jour|facture*|stage|candidature
+0.6: formation|échoue|cómo puedo|cómo se|cómo hago|cómo config*|cómo cambi*|dónde puedo|dónde encuentro
+0.6: es posible|quisiera|me gustaría|podrían|podría|necesito|necesitamos|estamos buscando|precio*
+0.6: descuento*|factura*|prácticas|como posso|como faço|como mudo|como config*|como altero
+0.6: onde encontro|onde posso|é possível|gostaria|gostaríamos|preciso|precisamos|poderiam|parabéns
+0.6: satisfeitos|preços|desconto|fatura*|estágio|ao rodar|ao instalar|come posso|come si|come faccio
+0.6: come config*|dove trovo|dove posso|è possibile|vorrei|vorremmo|potete|potreste|pagamento
+0.6: tirocinio|sconto|hoe zet|hoe kan|hoe stel|hoe krijg|hoe verander|waar vind|waar kan
+0.6: is het mogelijk|graag|ik wil|wij willen|wij zoeken|handleiding|korting|jak mogę|jak skonfig*
+0.6: jak zainst*|jak zmienić|gdzie mogę|gdzie znajdę|czy można|czy jest możliw*|chciał*|prosimy o
+0.6: proszę o|cennik*|po aktualizacji|praktyk*|rabat*|как установ*|как настро*|как измен*|как помен*
+0.6: где найти|где скачать|можно ли|хотел бы|хотели бы|мы хотим|не запуска*|не работает|после обновлен*
+0.6: счет на|скидк*|вакан*|як встанов*|як налаштув*|як змін*|де знайти|чи можна|хотів би|хотіли б
+0.6: після оновлення|знижк*|jak nainstal*|jak nastav*|jak změn*|kde najdu|je možné|chtěl*|rádi bychom
+0.6: po aktualizaci|sleva|slevu|nasıl yap*|nasıl kur*|nasıl ayar*|nasıl değiş*|nerede bul*|mümkün mü
+0.6: istiyor*|gerekiyor|kurulum*|bağlanamıyor*|hatası|indirim|hur gör|hur kan|hur ställer|var hittar
+0.6: det vore bra|önskemål|vi vill|jag vill|faktura*|hvordan|hvor finner|vi ønsker|miten|mistä löyd*
+0.6: haluaisin|lasku|can you help|can you tell|can you please|can you send|could you send|could you tell
+0.6: could you please|could the|please send|please complete|please fill|please arrange|kindly arrange
+0.6: what can i do|which directory|which type|which file|which setting|can t find|cannot find
+0.6: it d be nice|would like to invite|invite you|are you hiring|do we have to|has no such|no such option
+0.6: happens in|since yesterday s update|leads to a 404|encoding|well done|lovely|delighted
+0.6: in this issue|no action is needed|will be renewed|erase my|i no longer use|statement of account
+0.6: self assessment|partner program*|partnerprogramm|wo lässt|wie lege|wie viele|gibt es ein|bieten sie
+0.6: systemhaus|kooperation|abgeschnitten|tarif|tarifs|souhaitons|comment exporter|comment ajouter
+0.6: comment modifier|dónde cambio|dónde está|cómo lo|existe alguna|onde está|dove si|non parte
+0.6: prijsopgave|ontvangen wij|jak dodać|jak usunąć|jak przenieść|можно выгрузить|где лежат
+0.6: где находится|hej hur|tack för|tak for|takk for|kiitos
+0.3: please|regards|thanks|thank|cheers|week|month|year|call|team|manager|business|market|project
+0.3: deal|attend|discuss|review|draft|proposal|report for|details below|fyi|wondering|wonder
+0.3: suggestion*|maybe|perhaps|anyway|btw|archive|book|movie|music|game|story|article|how|wie|wo
+0.3: comment|où|cómo|dónde|como|onde|come|dove|hoe|waar|jak|gdzie|как|где|як|де|kde|nasıl
+0.3: nerede|hur|hvor|student|students|amount|discount*|install*|contract|client|university|list
+0.3: today|forgot|forgotten|what is the|is it possible|i tried|trying to
 """
 
 SPAM_TERMS: Final = """

@@ -1,4 +1,4 @@
-"""A whole house without network: real intake, real outbox, a real SQLite file, and a transport that keeps what it gets."""
+"""A whole house without network: intake, outbox, a SQLite file, and a transport that keeps what it gets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -132,7 +133,7 @@ class House:
         await self.clocks.fall_due()
         return await self.settled()
 
-    async def rows(self, statement: str) -> list[tuple[object, ...]]:
+    async def rows(self, statement: str) -> list[tuple[Any, ...]]:
         return await self.database.transact(lambda tx: [tuple(r) for r in tx.connection.execute(sa.text(statement))])
 
     async def dispositions(self) -> list[str]:
@@ -150,6 +151,11 @@ class House:
         """The messages that the next digest names."""
         found = await self.rows("select message_id from collected where channel = 'digest' order by id")
         return [int(str(r[0])) for r in found]
+
+
+def prose(sent: Sent) -> str:
+    """Its text without line breaks, which stand wherever the words happen to wrap."""
+    return " ".join(sent.body.split())
 
 
 def mail(
@@ -187,5 +193,5 @@ def to_others(sent: Sequence[Sent]) -> list[Sent]:
     return [s for s in sent if s.to not in (ADA,)]
 
 
-def with_mailbox(**changes: object) -> Mailbox:
-    return replace(MAILBOX, **changes)  # type: ignore[arg-type]
+def with_mailbox(**changes: Any) -> Mailbox:
+    return replace(MAILBOX, **changes)

@@ -1,4 +1,4 @@
-"""No loops, no backscatter, no flood: machines are not answered, forgers cannot aim our answers, and robots come to rest."""
+"""No loops, no backscatter, no flood: machines are not answered, forgers cannot aim us, and robots come to rest."""
 
 from __future__ import annotations
 
@@ -122,7 +122,15 @@ async def test_a_forger_does_not_get_round_the_caps_by_spelling_one_victim_in_ma
 ) -> None:
     sent = await house.receive(*[mail(f"{SECURITY}{n}", sender=spelling.format(n)) for n in range(25)])
     assert len(to_others(sent)) <= 10
+    assert len(to_others(await house.pass_time(DAY))) <= 1
     assert Counter(await house.dispositions()) == {"case": 25}
+
+
+@pytest.mark.xfail(reason="each spelling in upper and lower case is owed a collected acknowledgement of its own")
+async def test_upper_and_lower_case_make_one_collected_acknowledgement(house: House) -> None:
+    spellings = ["".join(c.upper() if n >> i & 1 else c for i, c in enumerate("victim")) for n in range(25)]
+    await house.receive(*[mail(f"{SECURITY}{s}", sender=f"{s}@v.example") for s in spellings])
+    assert len(to_others(await house.pass_time(DAY))) <= 1
 
 
 async def test_five_hundred_reports_in_one_name_make_five_answers_and_one_a_day(house: House) -> None:
@@ -145,7 +153,9 @@ async def test_an_answer_stays_below_two_kilobytes_whatever_it_refers_to(house: 
     many = "\r\n ".join(f"<{n}@r.example>" for n in range(10_000))
     long = "\r\n ".join(f"<{n}.{'x' * 900}@r.example>" for n in range(30))
     for ids in (many, long):
-        sent = to_others(await house.receive(mail(f"{SECURITY}{len(ids)}", id_="<m@r.example>", extra=f"{field}: {ids}")))
+        sent = to_others(
+            await house.receive(mail(f"{SECURITY}{len(ids)}", id_="<m@r.example>", extra=f"{field}: {ids}"))
+        )
         assert [len(s.raw) <= 2048 for s in sent] == [True]
 
 
@@ -161,6 +171,24 @@ async def test_a_mail_that_arrives_by_two_ways_is_answered_once(house: House) ->
     copy = mail(id_="<one@r.example>")
     sent = await house.receive(copy, b"Received: from an alias\r\n" + copy)
     assert len(to_others(sent)) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "authenticated", "disposition", "answers"),
+    [
+        (SECURITY, "pass", "case", 1),
+        (SECURITY, None, "case", 0),
+        (SECURITY, "fail", "case", 0),
+        ("I attach what I found in your product. Please look.", "pass", "hold", 0),
+        (SUPPORT, "pass", "spam", 0),
+    ],
+)
+async def test_from_junk_only_a_report_is_answered_and_only_to_an_authenticated_author(
+    house: House, body: str, authenticated: str | None, disposition: str, answers: int
+) -> None:
+    sent = await house.receive(mail(body, subject="finding", authenticated=authenticated), junk=True)
+    assert (await house.last())["disposition"] == disposition
+    assert len(to_others(sent)) == answers
 
 
 # --- loops -------------------------------------------------------------------------------------------------
@@ -250,9 +278,7 @@ async def test_our_own_mails_that_come_back_cause_nothing(house: House) -> None:
 async def test_a_maintainer_whose_address_is_another_security_address_starts_no_loop(build: Build) -> None:
     other_address = "security@other.example"
     here = build(with_mailbox(maintainers=(Maintainer("Other", other_address),)))
-    there = build(
-        with_mailbox(address=other_address, maintainers=(Maintainer("Here", US),)), secret=b"t" * 32
-    )
+    there = build(with_mailbox(address=other_address, maintainers=(Maintainer("Here", US),)), secret=b"t" * 32)
     out = await here.receive(mail())
     for _ in range(5):
         back = [s.raw for s in out if s.to == other_address]

@@ -6,7 +6,7 @@ import pytest
 
 from mailbox_service.core.evidence import AuthResult, authenticate
 from mailbox_service.core.message import parse
-from tests.attacks.house import ADA, AUTHSERV, SECURITY, SUPPORT, House, Sent, mail, to_others
+from tests.attacks.house import ADA, AUTHSERV, SECURITY, SUPPORT, House, Sent, mail, prose, to_others
 
 RITA = "rita@research.example"
 
@@ -52,7 +52,21 @@ async def test_a_token_under_a_from_that_failed_authentication_verifies_nobody(h
     sent = await house.receive(mail("Publish.\r\n", subject="Re", sender=who, answers=token, authenticated="fail"))
     # Also to the maintainer in whose name it was written, who would not learn of it otherwise.
     assert [s.to for s in sent] == [ADA]
-    assert "NOT verified" in sent[0].body and "sender is verified" not in sent[0].body
+    assert "NOT verified" in prose(sent[0]) and "sender is verified" not in prose(sent[0])
+
+
+@pytest.mark.xfail(reason="a token alone counts as verified, and the one in whose name it came is not told")
+async def test_a_maintainer_learns_of_mail_in_their_name_that_nothing_authenticates(house: House) -> None:
+    _, notice = await acknowledged(house)
+    sent = await house.receive(mail("Publish.\r\n", subject="Re", sender=ADA, answers=notice.message_id))
+    assert [s.to for s in sent] == [ADA]
+
+
+@pytest.mark.xfail(reason="a token alone counts as verified; the threat model asks for T+M")
+async def test_a_token_alone_verifies_nobody(house: House) -> None:
+    ack, _ = await acknowledged(house)
+    sent = await house.receive(mail("Publish.\r\n", subject="Re", answers=ack.message_id))
+    assert "NOT verified" in prose(sent[0])
 
 
 async def test_guessed_references_and_subjects_join_nothing(house: House) -> None:
@@ -68,11 +82,11 @@ async def test_guessed_references_and_subjects_join_nothing(house: House) -> Non
 async def test_a_spoofed_reference_of_the_reporter_is_unverified_unanswered_and_spoils_nothing(house: House) -> None:
     ack, _ = await acknowledged(house)
     sent = await house.receive(mail("I withdraw this.\r\n", subject="Re", answers="<report@r.example>"))
-    assert [s.to for s in sent] == [ADA] and "NOT verified" in sent[0].body
+    assert [s.to for s in sent] == [ADA] and "NOT verified" in prose(sent[0])
     sent = await house.receive(
         mail("Here is more.\r\n", subject="Re", answers=ack.message_id, authenticated="pass", id_="<2@r.example>")
     )
-    assert [s.to for s in sent] == [ADA] and "sender is verified" in sent[0].body
+    assert [s.to for s in sent] == [ADA] and "sender is verified" in prose(sent[0])
     assert (await house.last())["case"] == 1
 
 
@@ -103,11 +117,12 @@ FORGED = {
     "below our own": f"Authentication-Results: {AUTHSERV}; dmarc=none header.from=research.example\n"
     f"Authentication-Results: {PASS}",
     "in a comment": f"Authentication-Results: {AUTHSERV}; spf=none (; dmarc=pass header.from=research.example)",
-    "in a nested comment": f"Authentication-Results: {AUTHSERV}; spf=none (a(b); dmarc=pass header.from=research.example)",
+    "in a nested comment": f"Authentication-Results: {AUTHSERV}; spf=none (a(b);"
+    "\n dmarc=pass header.from=research.example)",
     "in a quoted value": f'Authentication-Results: {AUTHSERV}; spf=none smtp.mailfrom="a; dmarc=pass header.from=x"',
     "as a property": f"Authentication-Results: {AUTHSERV}; spf=none smtp.helo=dmarc=pass",
     "in the local part": f"Authentication-Results: {AUTHSERV}; spf=none smtp.mailfrom=dmarc=pass@evil.example",
-    "id in a comment": f"Authentication-Results: (x) mx.evil.example ({AUTHSERV}); dmarc=pass header.from=research.example",
+    "id in a comment": f"Authentication-Results: mx.evil.example ({AUTHSERV}); dmarc=pass header.from=research.example",
     "id with a suffix": f"Authentication-Results: {AUTHSERV}.evil.example; dmarc=pass header.from=research.example",
     "id with blanks": "Authentication-Results: mx. demo.example; dmarc=pass header.from=research.example",
     "another header": f"ARC-Authentication-Results: i=1; {PASS}\nX-Authentication-Results: {PASS}",
@@ -115,7 +130,8 @@ FORGED = {
     "for another domain": f"Authentication-Results: {AUTHSERV}; dmarc=pass header.from=evil.example",
     "for a domain above": f"Authentication-Results: {AUTHSERV}; dkim=pass header.d=example",
     "by a neighbour": f"Authentication-Results: {AUTHSERV}; dkim=pass header.d=other.example",
-    "two domains": f"Authentication-Results: {AUTHSERV}; dmarc=pass header.from=research.example header.from=evil.example",
+    "two domains": f"Authentication-Results: {AUTHSERV}; dmarc=pass header.from=research.example"
+    " header.from=evil.example",
     "two verdicts": f"Authentication-Results: {AUTHSERV}; dmarc=pass header.from=research.example;"
     " dmarc=fail header.from=research.example",
     "a bare CR": f"X-A: b\rAuthentication-Results: {PASS}",
@@ -141,12 +157,12 @@ def test_our_own_results_are_read_in_every_spelling(written: str) -> None:
 
 @pytest.mark.parametrize("second", ["From: evil@x.example", "from : evil@x.example", "FROM\t: evil@x.example"])
 @pytest.mark.parametrize("evil_first", [True, False])
-async def test_of_two_authors_neither_is_answered_or_authenticated(
-    house: House, second: str, evil_first: bool
-) -> None:
+async def test_of_two_authors_neither_is_answered_or_authenticated(house: House, second: str, evil_first: bool) -> None:
     results = f"Authentication-Results: {PASS}\r\n".encode()
     both = [b"From: rita@research.example\r\n", second.encode() + b"\r\n"]
     head = b"".join(reversed(both) if evil_first else both)
-    sent = await house.receive(results + head + b"To: security@demo.example\r\nSubject: XSS\r\n\r\n" + SECURITY.encode())
+    sent = await house.receive(
+        results + head + b"To: security@demo.example\r\nSubject: XSS\r\n\r\n" + SECURITY.encode()
+    )
     assert to_others(sent) == []
     assert (await house.last())["disposition"] == "case"

@@ -149,17 +149,18 @@ POISON = {
     "nothing": b"",
     "NULs": b"\0" * 5000,
     "no header": b"\r\n\r\nhello",
-    "nesting": b"Content-Type: multipart/mixed; boundary=a\r\n\r\n" + b"--a\r\nContent-Type: message/rfc822\r\n\r\n" * 3000,
-    "many parts": b"Content-Type: multipart/mixed; boundary=a\r\n\r\n" + b"--a\r\n\r\nx\r\n" * 30_000,
-    "many fields": b"X: y\r\n" * 50_000 + b"\r\nx",
-    "a long line": b"Subject: " + b"a" * 2_000_000,
-    "open comments": b"From: " + b"(" * 100_000 + b"\r\n\r\nx",
+    "nesting": b"Content-Type: multipart/mixed; boundary=a\r\n\r\n"
+    + b"--a\r\nContent-Type: message/rfc822\r\n\r\n" * 400,
+    "many parts": b"Content-Type: multipart/mixed; boundary=a\r\n\r\n" + b"--a\r\n\r\nx\r\n" * 3_000,
+    "many fields": b"X: y\r\n" * 5_000 + b"\r\nx",
+    "a long line": b"Subject: " + b"a" * 300_000,
+    "open comments": b"From: " + b"(" * 40_000 + b"\r\n\r\nx",
     "open quotes": b'From: "' + b'\\"' * 100_000 + b"\r\n\r\nx",
     "encoded words": b"Subject: " + b"=?utf-8?q?=41?= " * 5_000 + b"\r\n\r\nx",
-    "open tags": b"Content-Type: text/html\r\n\r\n" + b"<div <" * 100_000,
+    "open tags": b"Content-Type: text/html\r\n\r\n" + b"<div <" * 10_000,
     "unknown charset": b"Content-Type: text/plain; charset=\xff\xfe\r\n\r\n\xff\xfe\xfd",
     "bad base64": b"Content-Transfer-Encoding: base64\r\n\r\n====A===" * 2000,
-    "references": b"References: " + b"<" * 500_000 + b"\r\n\r\nx",
+    "references": b"References: " + b"<" * 100_000 + b"\r\n\r\nx",
     "surrogates": "Subject: \ud800\udfff\r\n\r\n\udc80".encode("utf-8", "surrogatepass"),
 }
 
@@ -172,7 +173,7 @@ async def test_poison_stays_on_file_and_hides_no_mail_before_beside_or_behind_it
     sent = await house.receive(*batch)
     assert {s.to for s in to_others(sent)} == {f"r@r{n}.example" for n in range(len(around))}
     states = await house.rows("select state, count(*) from message group by state")
-    assert dict(states) == {"done": len(batch)}
+    assert [tuple(row) for row in states] == [("done", len(batch))]
     for number, data in enumerate(batch, start=1):
-        stored = await house.rows(f"select data from message_chunk where message_id = {number} order by seq")  # noqa: S608
-        assert b"".join(bytes(row[0]) for row in stored) == data  # type: ignore[arg-type]
+        stored = await house.rows(f"select data from message_chunk where message_id = {number} order by seq")
+        assert b"".join(row[0] for row in stored) == data

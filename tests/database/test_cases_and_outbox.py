@@ -106,10 +106,10 @@ def test_the_journal_numbers_its_entries_for_each_case_also_under_concurrent_wri
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(work, databases))
         for each, expected in ((one, 20), (two, 40)):
-            assert each.id is not None
-            rows = databases[0].run(lambda tx: tx.journal_of(each.id))  # noqa: B023
-            assert [row["seq"] for row in rows] == list(range(1, expected + 1))
-            assert databases[0].run(lambda tx: tx.case_row(each.ref))["version"] == expected  # noqa: B023
+            row = databases[0].run(lambda tx: tx.case_row(each.ref))  # noqa: B023
+            rows = databases[0].run(lambda tx: tx.journal_of(row["id"]))  # noqa: B023
+            assert [entry["seq"] for entry in rows] == list(range(1, expected + 1))
+            assert row["version"] == expected
 
 
 # --- outbox ------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable
 from email.message import EmailMessage
@@ -46,13 +47,11 @@ def wrapped_texts() -> Iterable[bytes]:
 
 
 def distinct(letters: Iterable[bytes]) -> list[bytes]:
-    return list(dict.fromkeys(letters))
+    return [letter for letter in dict.fromkeys(letters) if letter]  # a message of no bytes at all has nothing to lose
 
 
 async def run_through(letters: list[bytes], url: str, folder: Path, dovecot: Dovecot, seconds: float) -> Desk:
     """Everything lies in the mailbox, and one pass works it off."""
-    import asyncio
-
     user = dovecot.add_user()
     dovecot.fill(user, letters)
     async with scripted_smtp() as smtp:

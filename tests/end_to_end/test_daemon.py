@@ -20,8 +20,8 @@ _numbers = itertools.count(1)
 def mail(subject: str, body: str, sender: str = "reporter@example.org") -> tuple[bytes, bytes]:
     """A mail, and the Message-ID by which its answer is found."""
     message_id = f"<{next(_numbers)}.{time.monotonic_ns()}@reporter.example>"
-    text = f"From: {sender}\r\nTo: security@example.org\r\nSubject: {subject}\r\nMessage-ID: {message_id}\r\n\r\n{body}\r\n"
-    return text.encode(), message_id.encode()
+    head = f"From: {sender}\r\nTo: security@example.org\r\nSubject: {subject}\r\nMessage-ID: {message_id}\r\n"
+    return f"{head}\r\n{body}\r\n".encode(), message_id.encode()
 
 
 def report(sender: str = "reporter@example.org") -> tuple[bytes, bytes]:
@@ -54,7 +54,7 @@ def test_the_main_job(database_url: str, tmp_path: Path, dovecot: Dovecot, postf
         dovecot.deliver(user, new)
         answer = postfix.wait_for("reporter", new_id, SECONDS_TO_THE_ANSWER)
         assert time.monotonic() - started < SECONDS_TO_THE_ANSWER
-        assert b"SEC-2026-0002" in answer or b"-0002" in answer
+        assert b"-0002" in answer  # the old mail has the first number
         assert b"Auto-Submitted: auto-replied" in answer
         assert b"SQL injection in the login form" in postfix.wait_for("ada", new_id)
         dovecot.deliver(user, junk)

@@ -76,7 +76,7 @@ def _noting(name: str) -> Callable[..., Any]:
 def install(fault: Fault) -> None:
     for name in STEPS:
         setattr(Watched, name, _noting(name))
-    storage.SqlTransaction = Watched  # type: ignore[misc]
+    storage.SqlTransaction = Watched  # type: ignore[attr-defined]
     run = storage.Database.run
 
     def watched_run(self: storage.Database, work: Callable[[Any], Any]) -> Any:

@@ -9,6 +9,7 @@ import pytest
 from mailbox_service.adapters.database.storage import Database
 from mailbox_service.adapters.database.transaction import SqlTransaction
 from mailbox_service.core.budget import AnswerLimits
+from mailbox_service.errors import Refused
 from mailbox_service.services import decisions
 from mailbox_service.services.intake import EXHAUSTED
 from mailbox_service.services.mailboxes import Notices
@@ -359,7 +360,7 @@ async def test_a_person_turns_a_redirected_message_into_a_case(bench: Bench) -> 
     await decide(bench, 0, "case")
     assert bench.dispositions() == ["case"]
     assert [m["kind"] for m in bench.to(EVE)] == ["redirect", "acknowledgement"]
-    with pytest.raises(decisions.Refused):
+    with pytest.raises(Refused):
         await decide(bench, 0, "case")
 
 
@@ -376,7 +377,7 @@ async def test_a_held_message_that_is_released_becomes_a_case_or_is_tried_again(
     bench.database.run(lambda tx: decisions.release_message(tx, id_, "ada", bench.now))
     await bench.intake.work_off()
     assert bench.dispositions() == ["case"]
-    with pytest.raises(decisions.Refused):
+    with pytest.raises(Refused):
         bench.database.run(lambda tx: decisions.release_message(tx, id_, "ada", bench.now))
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import pytest
 
 from mailbox_service.adapters.database.storage import Database
+from mailbox_service.errors import TemporaryError
 from mailbox_service.services import outbox as outbox_module
 from mailbox_service.services.outbox import LEASE, SendingPolicy
-from mailbox_service.services.ports import Delivery, DeliveryOutcome, Envelope
+from mailbox_service.services.ports import Delivery, DeliveryOutcome, Envelope, OutboundClaim
 from tests.services.bench import BOX, SENT, Bench, PostOffice, changed, letter, read
 
 EVE = "eve@research.example"
@@ -80,6 +81,22 @@ async def test_an_unknown_outcome_is_tried_again_with_the_same_bytes_three_times
     assert bench.events("SEC-2026-0001") == ["opened", *["delivery_unknown"] * 3, "delivery_failed"]
 
 
+async def test_a_mail_is_composed_once_whatever_changes_afterwards(bench: Bench) -> None:
+    await bench.post(letter("support"))
+    bench.office.replies = lambda envelope, data: TEMPORARY
+    await bench.deliver()
+
+    def anew(row: OutboundClaim, attachment: bytes | None) -> bytes:
+        return b"Subject: something else\r\n\r\n"
+
+    bench.outbox.compose = anew  # type: ignore[method-assign]
+    bench.office.replies = lambda envelope, data: SENT
+    bench.now += timedelta(minutes=1)
+    await bench.deliver()
+    (_, first), (_, second) = bench.office.handed
+    assert first == second
+
+
 async def test_a_temporary_failure_is_tried_with_growing_pauses_and_given_up_after_its_lifetime(bench: Bench) -> None:
     await bench.post(letter("support"))
     bench.office.replies = lambda envelope, data: TEMPORARY
@@ -123,7 +140,7 @@ async def test_one_mail_that_cannot_be_composed_never_holds_up_the_others(bench:
     await bench.post(letter("support", "one@x.example"), letter("support", "two@x.example"))
     compose = bench.outbox.compose
 
-    def broken(row: outbox_module.OutboundClaim, attachment: bytes | None) -> bytes:
+    def broken(row: OutboundClaim, attachment: bytes | None) -> bytes:
         if row.recipient == "one@x.example":
             raise KeyError("a fault of ours")
         return compose(row, attachment)
@@ -188,11 +205,11 @@ async def test_a_database_that_is_away_at_the_settling_is_insisted_on(
     def settle(*arguments: object) -> object:
         tries.append(1)
         if len(tries) < 3:
-            raise outbox_module.TemporaryError("database: away")
+            raise TemporaryError("database: away")
         return real(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(outbox_module, "settle", settle)
-    monkeypatch.setattr(outbox_module.asyncio, "timeout", lambda seconds: timeout(min(seconds, 0.01)))
+    monkeypatch.setattr(asyncio, "timeout", lambda seconds: timeout(min(seconds, 0.01)))
     await bench.deliver()
     assert len(bench.office.handed) == 1 and bench.mails()[0]["state"] == "sent"
 
@@ -241,7 +258,7 @@ async def test_two_services_facing_each_other_come_to_rest(database: Database) -
     assert len(ours.to(their_box.address)) == 1 and len(theirs.to(BOX.address)) == 0
 
 
-def _sent(bench: Bench, delivered: list[tuple[str, object]]) -> list[tuple[str, bytes]]:
+def _sent(bench: Bench, delivered: Sequence[object]) -> list[tuple[str, bytes]]:
     return bench.office.taken[len(bench.office.taken) - len(delivered) :]
 
 

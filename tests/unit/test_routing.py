@@ -73,10 +73,24 @@ def test_an_unsure_case_is_marked_and_an_unsure_hold_is_in_the_digest() -> None:
 @pytest.mark.parametrize("outcome", list(Outcome))
 @pytest.mark.parametrize("kind", [Automatic.BOUNCE, Automatic.RECEIPT, Automatic.REPLY])
 def test_bounces_and_automatic_replies_never_converse(kind: Automatic, outcome: Outcome) -> None:
-    expected = Disposition.AUTOMATIC if kind is Automatic.REPLY else Disposition.BOUNCE
     for thread in (Thread(), Thread(own_case=1, ours=True), Thread(own_redirect=2, ours=True)):
         found = routed(thread, automatic=machine(kind), outcome=outcome)
-        assert (found.disposition, found.answer, found.case) == (expected, Answer.NOTHING, thread.own_case)
+        stray_report = outcome is SECURITY and not thread.ours
+        automatic = kind is Automatic.REPLY or stray_report
+        assert found.disposition is (Disposition.AUTOMATIC if automatic else Disposition.BOUNCE)
+        assert (found.answer, found.case) == (Answer.NOTHING, thread.own_case)
+        assert found.digest or not stray_report
+
+
+def test_mail_of_a_service_like_this_one_opens_no_case() -> None:
+    for outcome in Outcome:
+        found = routed(automatic=machine(Automatic.GENERATED), service_mail=True, outcome=outcome)
+        assert (found.disposition, found.answer) == (Disposition.AUTOMATIC, Answer.NOTHING)
+
+
+def test_a_token_under_a_from_that_failed_authentication_joins_unverified() -> None:
+    found = routed(Thread(own_case=7, ours=True), authentication=FAIL)
+    assert (found.disposition, found.verified) == (Disposition.ATTACHED, False)
 
 
 def test_an_automatic_reply_that_sounds_like_a_report_is_told_unless_it_quotes_us() -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from mailbox_service.sorting import Outcome, Sortable, Verdict
 from mailbox_service.sorting import lexical as module
-from mailbox_service.sorting.lexical import LexicalSorter, Lexicon, paragraphs
+from mailbox_service.sorting.lexical import LexicalSorter, paragraphs
+from mailbox_service.sorting.tables import Lexicon
 
 SORTER = LexicalSorter()
 MISSED = (Outcome.NOT_SECURITY, Outcome.SPAM)
@@ -25,7 +26,7 @@ class Mail(TypedDict):
     id: str
     lang: str
     theme: str
-    part: str  # tune: was looked at; judge: written before the lexicon; blind: written after it, never tuned on
+    part: str  # which round of writing, and whether it was tuned on: docs/sorting.md
     label: str
     subject: str
     body: str
@@ -49,25 +50,67 @@ def share(found: list[tuple[Mail, Outcome]], *wanted: Outcome) -> float:
     return sum(outcome in wanted for _, outcome in found) / len(found)
 
 
+ROUNDS = ("round-4", "round-5", "round-6", "round-7")
+
+
 def test_no_report_of_the_mailbox_set_is_called_spam() -> None:
-    found = outcomes(mailbox("tune", "judge", "blind"), "security")
-    assert len(found) > 120
+    found = outcomes(mailbox("tune", "judge", "blind", *ROUNDS), "security")
+    assert len(found) > 280
     assert [m["id"] for m, outcome in found if outcome is Outcome.SPAM] == []
 
 
-def test_known_reports_are_missed_in_at_most_two_of_a_hundred_and_never_in_english() -> None:
-    found = outcomes(mailbox("tune", "judge"), "security")
-    assert share(found, *MISSED) <= 0.02
-    assert [m["id"] for m, outcome in found if m["lang"] == "en" and outcome in MISSED] == []
+@pytest.mark.parametrize("part", ["tune", "judge", "blind", *ROUNDS])
+def test_no_known_report_is_redirected(part: str) -> None:
+    found = outcomes(mailbox(part), "security")
+    assert [m["id"] for m, outcome in found if outcome in MISSED] == []
 
 
-def test_reports_written_after_the_lexicon_are_missed_no_more_often_than_documented() -> None:
-    assert share(outcomes(mailbox("blind"), "security"), *MISSED) <= 0.19
+# A regression of the tables would show in either: everything unsure, or reports redirected.
+@pytest.mark.parametrize(
+    ("part", "at_least"),
+    [
+        ("tune", 0.7),
+        ("judge", 0.7),
+        ("blind", 0.5),
+        ("round-4", 0.8),
+        ("round-5", 0.75),
+        ("round-6", 0.5),
+        ("round-7", 0.6),
+    ],
+)
+def test_most_support_and_sales_mail_is_redirected(part: str, at_least: float) -> None:
+    assert share(outcomes(mailbox(part), "not_security"), Outcome.NOT_SECURITY) >= at_least
 
 
-@pytest.mark.parametrize("parts", [("tune", "judge"), ("blind",)])
-def test_most_support_and_sales_mail_is_redirected(parts: tuple[str, ...]) -> None:
-    assert share(outcomes(mailbox(*parts), "not_security"), Outcome.NOT_SECURITY) >= 0.6
+def test_most_known_reports_are_called_security() -> None:
+    assert share(outcomes(mailbox("tune", "judge"), "security"), Outcome.SECURITY) >= 0.7
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "Also, the door opens for any card.",
+        "By the way, the door opens for all cards.",
+        "The check of the card is never done at the second door.",
+        "The second door at the back of the building swings wide for each badge in the town.",
+    ],
+)
+def test_one_sentence_that_is_not_understood_is_enough_to_be_unsure(hidden: str) -> None:
+    question = "Could you please send us a quote for ten doors?"
+    assert sort(question).outcome is Outcome.NOT_SECURITY
+    assert sort(f"{question}\n\n{hidden}").outcome is Outcome.UNSURE
+
+
+def test_among_code_the_subject_must_be_clearer() -> None:
+    request = "We would like to print it, please."
+    assert sort(request).outcome is Outcome.NOT_SECURITY
+    assert sort(f"{request} It is in open() of door.c:88.").outcome is Outcome.UNSURE
+
+
+def test_topics_without_a_request_are_not_enough_to_be_redirected() -> None:
+    assert (
+        sort("The docker container with the python module on linux. Version, settings, logs.").outcome is Outcome.UNSURE
+    )
 
 
 def test_most_known_spam_is_caught() -> None:
@@ -150,7 +193,7 @@ def test_it_is_total_deterministic_and_bounded(subject: str, texts: list[str], m
     assert len(verdict.reasons) <= module.REASON_LIMIT
 
 
-MAILS = mailbox("tune", "judge", "blind")
+MAILS = mailbox("tune", "judge", "blind", *ROUNDS)
 REPORTS = [m for m in MAILS if any(r.towards == "security" and "lexicon" not in r.label and "read" not in r.label
            for r in sort(m["body"], m["subject"]).reasons)]  # fmt: skip
 

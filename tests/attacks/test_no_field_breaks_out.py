@@ -1,0 +1,101 @@
+"""No value of an incoming mail adds a header, a recipient or a control character to anything that goes out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from tests.attacks.house import ADA, SECURITY, House, Sent, mail
+
+OWN_FIELDS = {
+    "from",
+    "to",
+    "subject",
+    "date",
+    "message-id",
+    "in-reply-to",
+    "references",
+    "auto-submitted",
+    "x-auto-response-suppress",
+    "x-mailbox-service-loop",
+    "mime-version",
+    "content-type",
+    "content-transfer-encoding",
+}
+BREAKS = (
+    "\r\nBcc: evil@x.example\r\n",
+    "\nBcc: evil@x.example\n",
+    "\rBcc: evil@x.example",
+    "\x00",
+    "\u202eevil",
+    "{{7*7}}",
+    "{% include '/etc/passwd' %}",
+    "=?utf-8?q?=0D=0ABcc:_evil@x.example?=",
+    "=?utf-8?b?DQpCY2M6IGV2aWxAeC5leGFtcGxl?=",
+    "\x1b]0;owned\x07",
+    "\x9b31m",
+    "\x85Bcc: evil@x.example",
+    "\u2028Bcc: evil@x.example",
+    "<evil@x.example>",
+    ", evil@x.example",
+    "(evil@x.example)",
+    ": evil@x.example;",
+    '"',
+    "\\",
+    "%0d%0aBcc:",
+    "\x0b\x0c",
+    "\udcff\udcfe",
+)
+FROMS = (
+    "{}<rita@research.example>",
+    '"{}" <rita@research.example>',
+    "rita{}@research.example",
+    "rita@research.example{}",
+    "Rita <rita@research.example{}>",
+    "rita@{}research.example",
+    "Rita ({}) <rita@research.example>",
+)
+FIELDS = ("References", "In-Reply-To", "Reply-To", "Cc", "Sender", "Return-Path", "List-Id", "Errors-To")
+EXPECTED = {ADA, "rita@research.example"}
+
+
+def with_break(text: str) -> list[bytes]:
+    """One mail for each place where the text can stand."""
+    found = [mail(f"{SECURITY}{form}", sender=form.replace("{}", text)) for form in FROMS]
+    found.append(mail(f"{SECURITY}s", subject=f"SQL {text} injection"))
+    found.append(mail(f"{SECURITY}i", id_=f"<a{text}b@r.example>"))
+    found.append(mail(f"{SECURITY}t", to=f"{text}<security@demo.example>"))
+    for name in FIELDS:
+        found.append(f"{name}: <x{text}y@r.example> {text}\r\n".encode("utf-8", "surrogateescape") + mail(SECURITY))
+    parts = (
+        f"--b\r\nContent-Type: text/plain\r\n\r\n{SECURITY}\r\n--b\r\nContent-Type: application/pdf; name=a\r\n"
+        f'Content-Disposition: attachment; filename="a{text}.pdf"\r\n\r\nx\r\n--b--\r\n'
+    )
+    found.append(mail(parts, extra="Content-Type: multipart/mixed; boundary=b"))
+    return found
+
+
+def field_names(sent: Sent) -> list[str]:
+    head = sent.raw.split(b"\r\n\r\n")[0].decode()
+    return [line.partition(":")[0].lower() for line in head.split("\r\n") if line[:1] not in " \t"]
+
+
+@pytest.mark.parametrize("text", BREAKS, ids=ascii)
+async def test_whatever_stands_in_a_field_the_mails_keep_their_shape(house: House, text: str) -> None:
+    mails = with_break(text)
+    sent = [s for data in mails for s in await house.receive(data)]
+    sent += await house.pass_time(timedelta(days=1))
+    # Braces are letters of an address like others (RFC 5322 §3.2.3), so one sender is called so.
+    assert {s.to for s in sent} - {"rita{{7*7}}@research.example"} == EXPECTED
+    for one in sent:
+        names = field_names(one)
+        assert set(names) <= OWN_FIELDS and len(names) == len(set(names))
+        head = one.raw.split(b"\r\n\r\n")[0]
+        assert not any(byte < 32 and byte not in b"\r\n" for byte in head) and b"\x7f" not in head
+        assert head.replace(b"\r\n", b"").count(b"\r") == head.replace(b"\r\n", b"").count(b"\n") == 0
+        assert not {c for c in one.body if c not in "\r\n" and (ord(c) < 32 or 0x7F <= ord(c) < 0xA0)}
+        assert not {"\u202e", "\u2028"} & set(one.body)
+        assert "evil" not in str(one.mail["To"]) + str(one.mail["From"]) + one.subject
+    assert await house.rows("select count(*) from outbound where state != 'sent'") == [(0,)]
+    assert await house.rows("select count(*) from message where state != 'done'") == [(0,)]
