@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mailbox_service.core.evidence import organisational_domain
 from mailbox_service.core.message import Address
@@ -27,6 +28,7 @@ SENDER_LIMIT = "the sender's daily limit is reached"
 # Apart from SENDER_LIMIT, after which one mail a day follows: a forger could have one for each spelling.
 SPELLING_LIMIT = "the sender's daily limit is reached, under this and other spellings of the address"
 DOMAIN_LIMIT = "the daily limit of the sender's domain is reached"
+SUBJECT_LIMIT = "the sender's weekly limit for one subject is reached"
 HOUR_LIMIT = "the hourly limit is reached"
 
 
@@ -37,17 +39,20 @@ class AnswerBudget:
     used: Mapping[Key, int] = field(default_factory=dict)
     spent: dict[Key, int] = field(default_factory=dict)
 
-    def take(self, mailbox: str, limits: AnswerLimits, sender: Address, authenticated: bool, now: datetime) -> str:
+    def take(
+        self, mailbox: str, limits: AnswerLimits, sender: Address, subject: str, authenticated: bool, now: datetime
+    ) -> str:
         """Take one answer out of the budgets, or say which limit forbids it ("" when it was taken)."""
-        keys = answer_keys(mailbox, sender, authenticated, now)
+        keys = answer_keys(mailbox, sender, subject, authenticated, now)
         share = 1 if authenticated else 2
         caps: tuple[tuple[Key, int, str], ...] = (
             (keys[0], limits.sender_per_day, SENDER_LIMIT if _person(sender) == sender.key else SPELLING_LIMIT),
             (keys[1], limits.domain_per_day, DOMAIN_LIMIT),
             (keys[2], limits.per_hour, HOUR_LIMIT),
+            (keys[3], limits.sender_per_day, SUBJECT_LIMIT),
         )
         if sender.domain.lower() in limits.public_providers:
-            caps = (caps[0], caps[2])
+            caps = (caps[0], *caps[2:])
         for key, cap, refusal in caps:
             # At least one, so that halving a small cap does not silence everybody.
             if self._count(key) >= (max(cap // share, 1) if cap else 0):
@@ -65,15 +70,30 @@ class AnswerBudget:
         return self.used.get(key, 0) + self.spent.get(key, 0)
 
 
-def answer_keys(mailbox: str, sender: Address, authenticated: bool, now: datetime) -> tuple[Key, Key, Key]:
-    """The budgets that one answer counts against: the sender's day, the domain's day, the mailbox's hour."""
+def answer_keys(
+    mailbox: str, sender: Address, subject: str, authenticated: bool, now: datetime
+) -> tuple[Key, Key, Key, Key]:
+    """The budgets that one answer counts against.
+
+    The sender's day, the domain's day, the mailbox's hour, and the week of one subject of the sender: a robot that
+    answers every mail and carries no sign of being one repeats its subject, and must come to rest.
+    """
     kind = "authenticated" if authenticated else "unauthenticated"
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     return (
         (f"{mailbox}/{kind}/sender/{_person(sender)}", day),
         (f"{mailbox}/{kind}/domain/{organisational_domain(sender.domain) or sender.domain}", day),
         (f"{mailbox}/{kind}/hour", hour_of(now)),
+        (f"{mailbox}/{kind}/subject/{sender.key}/{_alike(subject)}", day - timedelta(days=day.weekday())),
     )
+
+
+def _alike(subject: str) -> str:
+    """The same for subjects that differ in numbers, case and reply prefixes only."""
+    words = "".join(c for c in subject.casefold() if not c.isdigit()).replace("[", " ").replace("]", " ").split()
+    while words and words[0].endswith(":"):
+        del words[0]
+    return hashlib.sha256(" ".join(words).encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _person(sender: Address) -> str:
@@ -88,6 +108,11 @@ def _person(sender: Address) -> str:
 def new_cases_key(mailbox: str, now: datetime) -> Key:
     """The counter of cases opened in this hour."""
     return (f"{mailbox}/cases", hour_of(now))
+
+
+def failures_key(mailbox: str, now: datetime) -> Key:
+    """The counter of our mails that failed for good in this hour."""
+    return (f"{mailbox}/failures", hour_of(now))
 
 
 def hour_of(now: datetime) -> datetime:

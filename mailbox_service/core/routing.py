@@ -58,12 +58,15 @@ class Subject:
     addressed_to_us: bool  # one of the mailbox's addresses stands in To or Cc
     from_ourselves: bool  # From is one of the mailbox's own addresses
     service_mail: bool = False  # carries the loop header of a service like this one, ours or another's
+    service_notice: bool = False  # and is a notice of a report, says that header
 
 
 @dataclass(frozen=True, slots=True)
 class Thread:
     """What the message's In-Reply-To and References mean to us. At most one of the first three is set."""
 
+    copy_of: int | None = None  # the same mail came before by another way and was answered: that message
+    copy_case: int | None = None  # and the case it is in
     own_case: int | None = None  # names a mail of ours to this very sender, in this case (token T)
     own_redirect: int | None = None  # names our redirect to this very sender; the message that was redirected
     same_sender_case: int | None = None  # names an earlier mail of the same From in this open case
@@ -83,6 +86,7 @@ class Routing:
     with_redirected: int | None = None  # the earlier redirected message that joins the new case
     relation: str | None = None  # reference of a case this one probably belongs to
     digest: bool = False  # the maintainers hear of it in the digest
+    silent: bool = False  # nobody is told: a copy of what everybody has
 
 
 # Kinds behind which a person may sit: a list or a sending tool adds its headers to what people write.
@@ -101,10 +105,13 @@ def route(subject: Subject, thread: Thread, *, ack_unauthenticated: bool = True)
             # sends with a null reverse-path and quotes "user unknown". People look, and nobody is answered.
             return Routing(Disposition.AUTOMATIC, "looks like a bounce of no mail of ours", digest=True)
         return Routing(Disposition.BOUNCE, "delivery or read notification", case=thread.own_case)
+    if thread.copy_of is not None:
+        disposition = Disposition.REDIRECT if thread.copy_case is None else Disposition.ATTACHED
+        return Routing(disposition, f"a further copy of message {thread.copy_of}", case=thread.copy_case, silent=True)
     if subject.service_mail:
         # A notice of ours that comes back sounds like the report it tells of. Whoever forges the header hides
         # nobody's mail but their own, and even that stays on file.
-        return Routing(Disposition.AUTOMATIC, "mail of this service, or of one like it")
+        return Routing(Disposition.AUTOMATIC, "mail of this service, or of one like it", digest=subject.service_notice)
     if subject.automatic.kind is Automatic.REPLY:
         # An out-of-office note quotes our own words, which sound like a report; and a machine's reply is never a
         # first report. Where it answers nothing of ours, the maintainers are shown what sounds like one.
@@ -116,8 +123,8 @@ def route(subject: Subject, thread: Thread, *, ack_unauthenticated: bool = True)
             digest=sounds_like_one and not thread.ours,
         )
     if thread.own_case is not None:
-        # Tokens leak with quotes and copies: whose From failed authentication is not the one we wrote to.
-        verified = subject.authentication.result is not AuthResult.FAIL
+        # Tokens leak with quotes and copies, so a token alone adds to the case but proves nobody.
+        verified = subject.authentication.result is AuthResult.PASS
         return Routing(Disposition.ATTACHED, "answers a mail of ours", case=thread.own_case, verified=verified)
     if thread.same_sender_case is not None and subject.automatic.kind in _PEOPLE:
         return Routing(Disposition.ATTACHED, "refers to an earlier mail of the same From", case=thread.same_sender_case)

@@ -24,7 +24,7 @@ TICK_SECONDS = 5.0
 SUMMARY_SETTLES = timedelta(seconds=60)
 # One collected mail tells of at most so many; the rest goes into the next one at once.
 COLLECTED_AT_ONCE = 20_000
-BUDGETS_KEPT = timedelta(days=3)
+BUDGETS_KEPT = timedelta(days=10)  # the longest window is a week
 
 
 class Clocks:
@@ -118,6 +118,8 @@ def _mails(
     match channel:
         case "acknowledgements":
             references = [line.case_ref for line in lines if line.case_ref]
+            if not references:
+                return []
             return [correspondence.acknowledgement_collected(mailbox, recipient, references, cause, now)]
         case "cases":
             context: dict[str, object] = {
@@ -147,7 +149,7 @@ def _digest(lines: Sequence[CollectedLine]) -> dict[str, object]:
     for line in lines:
         of.setdefault(line.section, []).append(line)
     sections: dict[str, object] = {}
-    for name in ("redirect", "hold", "unsure", "unanswered"):
+    for name in ("redirect", "hold", "unsure", "unanswered", "undelivered"):
         found = of.get(name, [])
         sections[name] = [_message_line(line) for line in found[:LISTED_LINES]]
         sections[f"{name}_more"] = max(len(found) - LISTED_LINES, 0)

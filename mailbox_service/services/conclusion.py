@@ -7,15 +7,16 @@ The batch is decided message by message, in the order of arrival, and written wi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from mailbox_service.core.automatic import Automatic
+from mailbox_service.core import tokens
+from mailbox_service.core.automatic import LOOP_MARKER, Automatic
 from mailbox_service.core.budget import SENDER_LIMIT, AnswerBudget, Key, answer_keys, new_cases_key
 from mailbox_service.core.case import Event
 from mailbox_service.core.evidence import AuthResult
 from mailbox_service.core.message import Encryption
-from mailbox_service.core.routing import Answer, Disposition, Outcome, Routing, Thread, answer_refusal, route
+from mailbox_service.core.routing import Answer, Disposition, Outcome, Routing, Subject, Thread, answer_refusal, route
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.mailboxes import Mailbox, Mailboxes, clean
 from mailbox_service.services.ports import (
@@ -55,12 +56,15 @@ class Concluded:
 
 @dataclass(slots=True)
 class Named:
-    """A message that a later one may refer to: who sent it, and the case it is in."""
+    """A message that a later one may refer to, or be a copy of: who sent it, and the case it is in."""
 
+    id: MessageId
     mailbox: str
     sender: str
     case: OpenCase | None
     open: bool
+    answered: bool
+    content_sha256: str | None
 
 
 @dataclass(slots=True)
@@ -140,7 +144,7 @@ class _Desk:
         self.mailboxes, self.correspondence, self.now = mailboxes, correspondence, now
         self.new_cases: list[OpenCase] = []
         self.cases: dict[int, OpenCase] = {}  # number by which routing knows a case -> case
-        names = sorted({name for u in batch for name in u.names})
+        names = sorted({n for u in batch for n in (*u.names, u.message.message_id) if n is not None})
         self.outbound: dict[str, list[KnownOutbound]] = {}
         self.named: dict[str, list[Named]] = {}
         self._existing: dict[CaseId, int] = {}
@@ -151,7 +155,15 @@ class _Desk:
             for known in tx.messages_named(names):
                 case = self._existing_case(known.case_id, known.case_ref, known.case_sealed, known.mailbox)
                 self.named.setdefault(known.message_id, []).append(
-                    Named(known.mailbox, known.sender.lower(), case, known.case_open)
+                    Named(
+                        known.id,
+                        known.mailbox,
+                        known.sender.lower(),
+                        case,
+                        known.case_open,
+                        known.answered,
+                        known.content_sha256,
+                    )
                 )
         joining = [u.claim.case_id for u in batch if u.claim.decided == Disposition.ATTACHED and u.claim.case_id]
         for case in tx.cases_of(joining) if joining else ():
@@ -174,7 +186,15 @@ class _Desk:
         if understood.message.message_id is not None:
             # Later messages of this very batch may refer to this one.
             self.named.setdefault(understood.message.message_id, []).append(
-                Named(mailbox.name, understood.sender_key, case, case is not None)
+                Named(
+                    understood.claim.id,
+                    mailbox.name,
+                    understood.sender_key,
+                    case,
+                    case is not None,
+                    decision.answer is not Answer.NOTHING,
+                    understood.content_sha256,
+                )
             )
         return decision
 
@@ -186,9 +206,42 @@ class _Desk:
             return _as_decided(understood, understood.claim.decided, mailbox)
         if understood.claim.partial:
             return Routing(Disposition.HOLD, TOO_LARGE)
-        return route(understood.subject, self._thread(understood), ack_unauthenticated=mailbox.ack_unauthenticated)
+        return route(
+            self._subject(understood, mailbox),
+            self._thread(understood),
+            ack_unauthenticated=mailbox.ack_unauthenticated,
+        )
+
+    def _subject(self, understood: Understood, mailbox: Mailbox) -> Subject:
+        marker = understood.message.header(LOOP_MARKER) or ""
+        if marker.startswith(tokens.loop_marker(self.correspondence.key, mailbox.address)):
+            # What our own notice tells of is on file already.
+            return replace(understood.subject, service_notice=False)
+        return understood.subject
+
+    def _copied(self, understood: Understood) -> Named | None:
+        """The same mail, if it came before by another way (an alias, a second delivery) and was answered.
+
+        Same Message-ID, author, subject and body: whoever can make that has the mail, and suppresses nothing by it.
+        """
+        return next(
+            (
+                known
+                for known in self.named.get(understood.message.message_id or "", ())
+                if known.mailbox == understood.claim.mailbox
+                and known.id != understood.claim.id
+                and known.sender == understood.sender_key
+                and known.content_sha256 == understood.content_sha256
+                and known.answered
+            ),
+            None,
+        )
 
     def _thread(self, understood: Understood) -> Thread:
+        copied = self._copied(understood)
+        if copied is not None:
+            case = self._number(copied.case) if copied.case is not None else None
+            return Thread(copy_of=int(copied.id), copy_case=case)
         mailbox, sender = understood.claim.mailbox, understood.sender_key
         ours = [k for name in understood.names for k in self.outbound.get(name, ()) if k.mailbox == mailbox]
         to_sender = [k for k in ours if sender and k.recipient.lower() == sender]
@@ -262,7 +315,10 @@ class _Desk:
         if sender is None:
             return
         authenticated = decision.understood.authentication.result is AuthResult.PASS
-        refusal = self.budget.take(decision.mailbox.name, decision.mailbox.limits, sender, authenticated, self.now)
+        subject = decision.understood.message.subject
+        refusal = self.budget.take(
+            decision.mailbox.name, decision.mailbox.limits, sender, subject, authenticated, self.now
+        )
         if refusal:
             decision.owed = refusal == SENDER_LIMIT and decision.answer is Answer.ACKNOWLEDGEMENT
             decision.answer, decision.no_answer = Answer.NOTHING, refusal
@@ -273,7 +329,7 @@ class _Desk:
             keys.add(new_cases_key(u.claim.mailbox, self.now))
             if u.message.from_ is not None:
                 authenticated = u.authentication.result is AuthResult.PASS
-                keys.update(answer_keys(u.claim.mailbox, u.message.from_, authenticated, self.now))
+                keys.update(answer_keys(u.claim.mailbox, u.message.from_, u.message.subject, authenticated, self.now))
         return sorted(keys)
 
     # --- writing ------------------------------------------------------------------------------------------
@@ -285,7 +341,7 @@ class _Desk:
         self._write_answer(decision, writes)
         if understood.claim.quiet:
             writes.collected.append(_item(decision, "summary", routing.disposition.value))
-        else:
+        elif not routing.silent:
             self._write_notices(decision, writes)
         writes.finished.append(_finished(decision))
 
@@ -297,7 +353,7 @@ class _Desk:
         elif decision.answer is Answer.REDIRECT:
             writes.mails.append(self.correspondence.redirect(decision.mailbox, decision.understood))
         elif decision.owed and decision.understood.message.from_ is not None:
-            recipient = decision.understood.message.from_.addr_spec
+            recipient = decision.understood.message.from_.key
             writes.collected.append(_item(decision, "acknowledgements", "owed", recipient))
 
     def _write_notices(self, decision: Decision, writes: Writes) -> None:
@@ -317,7 +373,9 @@ class _Desk:
                 writes.collected.append(_item(decision, "digest", routing.disposition.value))
             else:
                 writes.mails += self.correspondence.held(mailbox, understood.claim, routing.why)
-        if routing.disposition is Disposition.CASE and decision.no_answer:
+        if routing.disposition is Disposition.BOUNCE and case is not None:
+            writes.collected.append(_item(decision, "digest", "undelivered", why="a mail of this case came back"))
+        elif routing.disposition is Disposition.CASE and decision.no_answer:
             writes.collected.append(_item(decision, "digest", "unanswered", why=decision.no_answer))
         elif routing.disposition in (Disposition.REDIRECT, Disposition.SPAM) or routing.digest:
             why = decision.no_answer or routing.why
@@ -399,4 +457,6 @@ def _finished(decision: Decision) -> Finished:
         sender=message.from_.addr_spec if message.from_ else "",
         subject=message.subject[:SUBJECT_CHARS],
         header_message_id=message.message_id,
+        content_sha256=understood.content_sha256,
+        encrypted=message.encryption is not Encryption.NONE,
     )

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from mailbox_service.core import tokens
 from mailbox_service.core.display import harmless
 from mailbox_service.core.evidence import AuthResult
+from mailbox_service.core.message import Encryption
 from mailbox_service.services.mailboxes import Mailbox, clean, written_moment
 from mailbox_service.services.ports import CaseId, Claim, MessageId, NewMail, OpenCase, OutboundClaim
 from mailbox_service.services.understanding import Understood
@@ -22,6 +23,8 @@ GIVE_UP_AFTER = timedelta(days=5)
 NOTICE_TEXT_CHARS = 12_000
 LISTED_LINES = 60
 REFERENCES_SENT = 20
+# An answer to a stranger stays below 2 kB, however many mails it answers.
+REFERENCES_NAMED = 20
 
 # What goes first when there is a queue: alarms, then what a person waits for, then the rest.
 PRIORITY = {
@@ -62,7 +65,11 @@ class Correspondence:
     def acknowledgement_collected(
         self, mailbox: Mailbox, recipient: str, references: Sequence[str], cause: str, now: datetime
     ) -> NewMail:
-        context = mailbox.identity() | {"references": list(references), "answer_by": mailbox.answer_by(now)}
+        context = mailbox.identity() | {
+            "references": list(references[:REFERENCES_NAMED]),
+            "more": max(len(references) - REFERENCES_NAMED, 0),
+            "answer_by": mailbox.answer_by(now),
+        }
         return self._mail(mailbox, cause, "acknowledgement_collected", recipient, "reporter", context)
 
     def _to_sender(
@@ -154,7 +161,10 @@ class Correspondence:
         message, claim = understood.message, understood.claim
         sealed = case.sealed
         text = harmless(message.text, keep_newlines=True).strip()
-        attached = claim.size_bytes <= mailbox.notices.attachment_limit_bytes and not claim.partial
+        # Ciphertext may travel as it came. A plain mail in a sealed case may not: it talks about what is sealed.
+        clear_in_sealed = sealed and message.encryption is Encryption.NONE
+        small = claim.size_bytes <= mailbox.notices.attachment_limit_bytes
+        attached = small and not claim.partial and not clear_in_sealed
         return mailbox.identity() | {
             "reference": case.ref,
             "unsure": case.unsure,

@@ -81,6 +81,7 @@ class Intake:
         self._handed_over: asyncio.Queue[list[Claim]] = asyncio.Queue(HANDED_OVER_BATCHES)
         self._mails_waiting = mails_waiting
         self._marks_waiting = {name: Bell() for name in mailboxes}
+        self._recovering = asyncio.Lock()
 
     # --- the door that sources of mail see ----------------------------------------------------------------
 
@@ -170,12 +171,16 @@ class Intake:
                 self._handed_over.task_done()
 
     async def drained(self) -> None:
-        """Returns when all that was handed over has been worked."""
+        """Returns when all that was handed over or picked up has been worked."""
         await self._handed_over.join()
+        # What a dead worker left behind is in work too: ended now, it would stay claimed until its lease lapses.
+        async with self._recovering:
+            return
 
     async def _recover(self) -> None:
         try:
-            await self.work_off()
+            async with self._recovering:
+                await self.work_off()
         except TemporaryError as error:
             log.warning("cannot look for work", error_type=type(error).__name__, reason=str(error))
 

@@ -15,15 +15,16 @@ from datetime import datetime, timedelta
 import structlog
 
 from mailbox_service.core import tokens
-from mailbox_service.core.budget import Key, hour_of
+from mailbox_service.core.budget import AnswerBudget, Key, failures_key, hour_of
 from mailbox_service.core.case import Event
 from mailbox_service.core.composition import Outgoing, compose
 from mailbox_service.core.schedule import backoff
 from mailbox_service.errors import TemporaryError
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.intake import Timing
-from mailbox_service.services.mailboxes import Mailbox, Mailboxes
+from mailbox_service.services.mailboxes import Mailbox, Mailboxes, clean
 from mailbox_service.services.ports import (
+    CollectedItem,
     Delivery,
     DeliveryOutcome,
     Envelope,
@@ -173,7 +174,7 @@ class Outbox:
                 in_reply_to=row.in_reply_to,
                 references=row.references,
                 auto_submitted="auto-replied" if row.kind in AUTO_REPLIED else "auto-generated",
-                loop_marker=tokens.loop_marker(self._correspondence.key, mailbox.address),
+                loop_marker=f"{tokens.loop_marker(self._correspondence.key, mailbox.address)}.{row.kind}",
                 attachment=attachment,
                 attachment_name=f"message-{row.about_message}.eml",
             )
@@ -315,7 +316,9 @@ def settle(
 ) -> set[OutboundId]:
     """T6: what became of each row; a failure is an event of its case and the maintainers hear of it."""
     ours = tx.settle(rows, now)
-    journal, mails = [], []
+    journal, mails, collected = [], [], []
+    names = sorted({row.claim.mailbox for row in rows})
+    budget = AnswerBudget(tx.budgets([failures_key(name, now) for name in names]))
     for row, result in zip(rows, batch, strict=True):
         if row.claim.id not in ours:
             continue
@@ -328,11 +331,28 @@ def settle(
         if result.delivery.outcome is DeliveryOutcome.TOO_LARGE and row.claim.attached_message is not None:
             mails.append(correspondence.without_attachment(mailbox, row.claim))
         elif row.claim.kind not in ("notice_failure", "alarm"):
-            # A failing failure notice would breed more of its kind.
-            mails += correspondence.failure(mailbox, row.claim, row.reply)
+            # A failing failure notice would breed more of its kind; and forged senders by the hundred, whose servers
+            # refuse our answers, must not become as many notices.
+            if budget.count(failures_key(mailbox.name, now)) > mailbox.notices.collect_above_per_hour:
+                collected.append(_undelivered(row))
+            else:
+                mails += correspondence.failure(mailbox, row.claim, row.reply)
     tx.add_journal(journal, now)
     tx.add_mails(mails, now, now + correspondence.lifetime)
+    tx.add_collected(collected, now)
+    tx.spend(budget.spent)
     return ours
+
+
+def _undelivered(row: Settled) -> CollectedItem:
+    return CollectedItem(
+        mailbox=row.claim.mailbox,
+        channel="digest",
+        section="undelivered",
+        line=f"our {row.claim.kind} could not be delivered: {clean(row.reply, 120)}",
+        message_id=row.claim.about_message,
+        case_id=row.claim.case_id,
+    )
 
 
 def _event(row: Settled, event: Event) -> list[JournalEntry]:

@@ -212,6 +212,8 @@ class KnownMessage:
     case_ref: str | None
     case_sealed: bool
     case_open: bool
+    answered: bool  # its sender was, or did not need to be because it joined a case
+    content_sha256: str | None
 
 
 @dataclass(slots=True)
@@ -304,6 +306,8 @@ class Finished:
     sender: str = ""
     subject: str = ""
     header_message_id: str | None = None
+    content_sha256: str | None = None
+    encrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from mailbox_service.core.automatic import LOOP_MARKER, Automatic, AutomaticMail, recognise
@@ -28,6 +29,7 @@ class Understood:
     verdict: Verdict
     subject: Subject
     names: tuple[str, ...]  # Message-IDs it refers to, the nearest first
+    content_sha256: str  # of subject and body: what stays the same when a mail arrives by two ways
 
     @property
     def sender_key(self) -> str:
@@ -54,9 +56,13 @@ def understand(claim: Claim, data: bytes, mailbox: Mailbox, sorter: Sorter) -> U
         quiet=claim.quiet,
         addressed_to_us=_addressed_to(message, own, claim.envelope_to),
         from_ourselves=message.from_ is not None and message.from_.key in own,
-        service_mail=message.header(LOOP_MARKER) is not None,
+        service_mail=(marker := message.header(LOOP_MARKER)) is not None,
+        service_notice=marker is not None and marker.rpartition(".")[2].startswith("notice"),
     )
-    return Understood(claim, message, automatic, authentication, verdict, subject, _names(message, automatic))
+    names = _names(message, automatic)
+    return Understood(
+        claim, message, automatic, authentication, verdict, subject, names, _content_digest(message, data)
+    )
 
 
 def _addressed_to(message: ParsedMessage, own: frozenset[str], envelope_to: str | None) -> bool:
@@ -69,6 +75,13 @@ def _addressed_to(message: ParsedMessage, own: frozenset[str], envelope_to: str 
 def _without_detail(address: str) -> str:
     local, _, domain = address.rpartition("@")
     return f"{local.partition('+')[0]}@{domain}"
+
+
+def _content_digest(message: ParsedMessage, data: bytes) -> str:
+    ends = [end + len(blank) for blank in (b"\n\n", b"\n\r\n") if (end := data.find(blank)) >= 0]
+    digest = hashlib.sha256(message.subject.encode("utf-8", "replace") + b"\0")
+    digest.update(memoryview(data)[min(ends, default=len(data)) :])
+    return digest.hexdigest()
 
 
 def _names(message: ParsedMessage, automatic: AutomaticMail) -> tuple[str, ...]:

@@ -114,6 +114,8 @@ def upgrade() -> None:
     sa.Column('sender', sa.Text(), nullable=False),
     sa.Column('subject', sa.Text(), nullable=False),
     sa.Column('header_message_id', sa.Text(), nullable=True),
+    sa.Column('content_sha256', sa.Text(), nullable=True),
+    sa.Column('encrypted', sa.Boolean(), server_default=sa.false(), nullable=False),
     sa.CheckConstraint("state in ('waiting', 'done', 'held')", name=op.f('ck_message_state')),
     sa.ForeignKeyConstraint(['case_id'], ['cases.id'], name=op.f('fk_message_case_id_cases')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_message')),

@@ -1,4 +1,4 @@
-"""A whole house without network: intake, outbox, a SQLite file, and a transport that keeps what it gets."""
+"""A whole house without network: intake, outbox, a SQLite file, a transport that keeps what it gets."""
 
 from __future__ import annotations
 
@@ -58,8 +58,11 @@ class Keeping:
 
     def __init__(self) -> None:
         self.sent: list[tuple[Envelope, bytes]] = []
+        self.known: frozenset[str] | None = None  # the recipients that the server accepts; None: everybody
 
     async def send(self, envelope: Envelope, data: bytes) -> Delivery:
+        if self.known is not None and envelope.rcpt_to not in self.known:
+            return Delivery(DeliveryOutcome.PERMANENT, "550 5.1.1 user unknown")
         self.sent.append((envelope, data))
         return Delivery(DeliveryOutcome.SENT, "250 kept")
 

@@ -70,13 +70,13 @@ MACHINES: dict[str, tuple[str, str, str | None]] = {
 }
 
 
-@pytest.mark.parametrize("body", [SECURITY, SUPPORT, "I am out of the office.\r\n"], ids=["report", "support", "away"])
 @pytest.mark.parametrize("machine", MACHINES)
-async def test_no_machine_is_answered_whatever_it_says(house: House, machine: str, body: str) -> None:
+async def test_no_machine_is_answered_whatever_it_says(house: House, machine: str) -> None:
     extra, subject, path = MACHINES[machine]
-    sent = await house.receive(mail(body, subject=subject, extra=extra, sender="max@corp.example"), path=path)
-    assert to_others(sent) == []
-    assert (await house.last())["state"] == "done"
+    for body in (SECURITY, SUPPORT, "I am out of the office.\r\n"):
+        sent = await house.receive(mail(body, subject=subject, extra=extra, sender="max@corp.example"), path=path)
+        assert to_others(sent) == []
+    assert await house.rows("select count(*) from message where state = 'done'") == [(3,)]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,6 @@ async def test_a_forger_does_not_get_round_the_caps_by_spelling_one_victim_in_ma
     assert Counter(await house.dispositions()) == {"case": 25}
 
 
-@pytest.mark.xfail(reason="each spelling in upper and lower case is owed a collected acknowledgement of its own")
 async def test_upper_and_lower_case_make_one_collected_acknowledgement(house: House) -> None:
     spellings = ["".join(c.upper() if n >> i & 1 else c for i, c in enumerate("victim")) for n in range(25)]
     await house.receive(*[mail(f"{SECURITY}{s}", sender=f"{s}@v.example") for s in spellings])
@@ -148,6 +147,13 @@ async def test_three_hundred_forged_senders_make_at_most_a_hundred_answers_an_ho
     assert Counter(await house.dispositions()) == {"case": 300}
 
 
+@pytest.mark.parametrize("text", [SECURITY, SUPPORT], ids=["report", "support"])
+async def test_forged_senders_that_do_not_exist_do_not_flood_the_maintainers(house: House, text: str) -> None:
+    house.transport.known = frozenset({ADA})
+    sent = await house.receive(*[mail(f"{text}{n}", subject="x", sender=f"v@v{n}.example") for n in range(60)])
+    assert len(sent) <= 40  # twenty cases, and as many failures at most
+
+
 @pytest.mark.parametrize("field", ["References", "In-Reply-To"])
 async def test_an_answer_stays_below_two_kilobytes_whatever_it_refers_to(house: House, field: str) -> None:
     many = "\r\n ".join(f"<{n}@r.example>" for n in range(10_000))
@@ -159,18 +165,23 @@ async def test_an_answer_stays_below_two_kilobytes_whatever_it_refers_to(house: 
         assert [len(s.raw) <= 2048 for s in sent] == [True]
 
 
-@pytest.mark.xfail(reason="acknowledgement_collected names every case, however many there are")
 async def test_the_collected_acknowledgement_stays_below_two_kilobytes(house: House) -> None:
     await house.receive(*[mail(f"{SECURITY}{n}", sender="v@v.example") for n in range(500)])
     (collected,) = to_others(await house.pass_time(DAY))
     assert len(collected.raw) <= 2048
 
 
-@pytest.mark.xfail(reason="two copies of one mail with different trace fields are two cases and two answers")
 async def test_a_mail_that_arrives_by_two_ways_is_answered_once(house: House) -> None:
     copy = mail(id_="<one@r.example>")
     sent = await house.receive(copy, b"Received: from an alias\r\n" + copy)
     assert len(to_others(sent)) == 1
+
+
+@pytest.mark.xfail(reason="a copy is silent even where the first one was not answered")
+async def test_a_copy_that_came_by_a_list_first_does_not_cost_the_direct_one_its_answer(house: House) -> None:
+    copy = mail(id_="<one@r.example>")
+    assert to_others(await house.receive(b"List-Id: <l.example>\r\n" + copy)) == []
+    assert len(to_others(await house.receive(copy))) == 1
 
 
 @pytest.mark.parametrize(
@@ -252,7 +263,6 @@ async def test_a_robot_that_drops_all_references_stays_within_the_caps(
     assert max(await days_until_rest(house, first, robot)) <= 6
 
 
-@pytest.mark.xfail(reason="the collected acknowledgement starts the loop anew every day")
 async def test_a_robot_that_drops_all_references_comes_to_rest(house: House) -> None:
     assert (await days_until_rest(house, FIRST[0], terse))[-1] == 0
 
@@ -266,13 +276,14 @@ async def test_two_services_that_face_each_other_come_to_rest(build: Build) -> N
     assert await there.pass_time(DAY) == []
 
 
-async def test_our_own_mails_that_come_back_cause_nothing(house: House) -> None:
-    first = await house.receive(mail(), mail(SUPPORT, subject="LDAP", sender="c@company.example"))
-    digest = await house.pass_time(DAY)
-    assert digest
-    resent = [b"Received: from a forwarder\r\nResent-From: ada@demo.example\r\n" + s.raw for s in (*first, *digest)]
-    assert await house.receive(*resent) == []
-    assert await house.pass_time(DAY) == []
+async def test_our_own_mails_that_come_back_cause_at_most_one_digest(house: House) -> None:
+    sent = await house.receive(mail(), mail(SUPPORT, subject="LDAP", sender="c@company.example"))
+    for most in (2, 1, 0):  # mails on that day
+        resent = [b"Received: from a forwarder\r\nResent-From: ada@demo.example\r\n" + s.raw for s in sent]
+        assert await house.receive(*resent) == []
+        sent = await house.pass_time(DAY)
+        assert len(sent) <= most
+    assert await house.rows("select count(*) from cases") == [(1,)]
 
 
 async def test_a_maintainer_whose_address_is_another_security_address_starts_no_loop(build: Build) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from mailbox_service.adapters.templates import Templates
-from mailbox_service.app import now
-from mailbox_service.cli import doctor, round_trip, servers
+from mailbox_service.app import imap_account, now
+from mailbox_service.cli import doctor, round_trip
 from mailbox_service.cli.findings import Level
 from mailbox_service.cli.round_trip import Return, compared, trials
 from mailbox_service.config import load
@@ -230,7 +230,7 @@ async def test_what_a_provider_changes_is_found_out(desk: Desk, dovecot: Dovecot
     point_at(desk, dovecot, user, port=dovecot.tls_port, security="tls")
     config = load(desk.config, {})
     (mailbox,) = config.mailboxes
-    account = servers.imap_account(mailbox, config.limits.max_message_size)
+    account = imap_account(mailbox, config)
     found = await round_trip.examine(mailbox, account, Meddler(dovecot, user), Templates.load())
     assert [(finding.level, finding.what) for finding in found] == [
         (Level.WARNING, "our own mail came back in the Junk folder Junk"),

@@ -69,15 +69,22 @@ class Desk:
     def running(self) -> Iterator[subprocess.Popen[bytes]]:
         """The daemon; at the end it is asked to stop and must have done so within ten seconds."""
         with (self.folder / "log").open("ab") as log:
+            started = self._runs()
             process = subprocess.Popen(self.command("run"), cwd=ROOT, stdout=log, stderr=log)
         try:
+            # Before that, nobody catches a signal.
+            self.until(lambda: self._runs() > started)
             yield process
             process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == os.EX_OK, self.log()
+            code = process.wait(10)
+            assert code == os.EX_OK, f"exit code {code}: {self.log()}"
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+    def _runs(self) -> int:
+        return (self.folder / "log").read_text(errors="replace").count('"event": "running"')
 
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")[-5000:]

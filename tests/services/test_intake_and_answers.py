@@ -108,7 +108,7 @@ async def test_an_answer_to_somebody_elses_redirect_is_no_proof(bench: Bench) ->
 async def test_a_mail_that_carries_our_token_joins_its_case_verified(bench: Bench) -> None:
     await bench.post(letter("report"))
     token = str(bench.to(EVE)[0]["message_id"])
-    await bench.post(letter("support thanks", references=token, authenticated=False))
+    await bench.post(letter("support thanks", references=token))
     (case,) = bench.cases()
     assert case["messages"] == 2 and len(bench.to(EVE)) == 1
     assert bench.journal(case["ref"])[1]["data"]["verified"] is True

@@ -103,8 +103,19 @@ def test_an_automatic_reply_that_sounds_like_a_report_is_told_unless_it_quotes_u
 def test_a_token_joins_whatever_the_sorter_says() -> None:
     for outcome in Outcome:
         found = routed(Thread(own_case=7, ours=True), outcome=outcome, junk=True, authentication=NONE)
-        assert (found.disposition, found.case, found.verified) == (Disposition.ATTACHED, 7, True)
+        assert (found.disposition, found.case, found.verified) == (Disposition.ATTACHED, 7, False)
         assert found.answer is Answer.NOTHING
+
+
+def test_a_token_verifies_only_under_an_authenticated_from() -> None:
+    assert routed(Thread(own_case=7, ours=True)).verified
+
+
+def test_a_copy_of_an_answered_mail_goes_where_the_first_went_and_nobody_is_told() -> None:
+    found = routed(Thread(copy_of=3, copy_case=7))
+    assert (found.disposition, found.case, found.silent) == (Disposition.ATTACHED, 7, True)
+    assert found.answer is Answer.NOTHING
+    assert routed(Thread(copy_of=3)).disposition is Disposition.REDIRECT
 
 
 def test_a_reference_of_the_same_sender_joins_unverified() -> None:

@@ -58,7 +58,7 @@ def test_mail_to_reporters_is_at_most_2_kb(name: str) -> None:
 @pytest.mark.parametrize("name", TO_REPORTERS)
 def test_mail_to_reporters_has_no_place_for_anything_from_a_report(name: str) -> None:
     allowed = {"project_name", "mailbox_address", "reference", "references", "answer_by", "policy_url", "contacts"}
-    assert set(CONTEXTS[name][0]) <= allowed | {"sealed_hint", "team_address"}
+    assert set(CONTEXTS[name][0]) <= allowed | {"sealed_hint", "team_address", "more"}
     every_other = {"subject", "text", "sender", "sender_display", "attachments", "maintainers", "reasons"}
     others: dict[str, Any] = dict.fromkeys(every_other, SENTINEL)
     mail = TEMPLATES.render(name, context(name, **others))

@@ -14,6 +14,8 @@ from mailbox_service.core.routing import Disposition
 from mailbox_service.services import ports
 from mailbox_service.services.ports import MessageId
 
+ANSWERED = (Disposition.CASE, Disposition.ATTACHED, Disposition.REDIRECT)
+
 
 class CaseSql(Sql):
     """What T3 asks of and writes about cases."""
@@ -29,6 +31,9 @@ class CaseSql(Sql):
                 cases.c.ref,
                 cases.c.sealed,
                 cases.c.stage,
+                message.c.disposition,
+                message.c.no_answer,
+                message.c.content_sha256,
             )
             .select_from(message.outerjoin(cases, message.c.case_id == cases.c.id))
             .where(message.c.header_message_id.in_(message_ids))
@@ -44,6 +49,8 @@ class CaseSql(Sql):
                 r.ref,
                 bool(r.sealed),
                 r.case_id is not None and r.stage != Stage.CLOSED,
+                r.disposition in ANSWERED and not r.no_answer,
+                r.content_sha256,
             )
             for r in rows
         ]

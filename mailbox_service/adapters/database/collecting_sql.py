@@ -87,7 +87,7 @@ class CollectingSql(Sql):
         # Named after what is in it: two workers that collect at the same moment make two mails, not one and a lost one.
         cause = f"{name_of_mailbox}/{channel}:{ids[0] if ids else 0}"
         self.connection.execute(collected.update().where(c.id.in_(ids)).values(cause=cause))
-        sealed = cases.c.sealed.is_(True)
+        sealed = sa.or_(cases.c.sealed.is_(True), message.c.encrypted.is_(True))
         rows = self.connection.execute(
             sa.select(
                 c.section,

@@ -451,5 +451,7 @@ def _finished_values(result: ports.Finished) -> dict[str, Any]:
         "sender": result.sender,
         "subject": result.subject,
         "header_message_id": result.header_message_id,
+        "content_sha256": result.content_sha256,
+        "encrypted": result.encrypted,
         "lease_until": None,
     }

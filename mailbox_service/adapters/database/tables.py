@@ -203,6 +203,8 @@ message = sa.Table(
     _text("sender"),
     _text("subject"),
     _text("header_message_id", nullable=True),
+    sa.Column("content_sha256", sa.Text),
+    _flag("encrypted"),
     sa.UniqueConstraint("mailbox", "sha256"),
     sa.CheckConstraint("state in ('waiting', 'done', 'held')", "state"),
     sa.Index(None, "state", "due_at"),

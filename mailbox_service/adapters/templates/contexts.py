@@ -89,9 +89,18 @@ _DIGEST: Context = {
     "hold_more": 0,
     "unanswered": [{**_LINE, "number": 20, "why": "10 answers to this sender today", "reference": "SEC-2026-0042"}],
     "unanswered_more": 0,
+    "undelivered": [{**_LINE, "number": 21, "why": "our redirect could not be delivered: 550 user unknown"}],
+    "undelivered_more": 0,
 }
-_LONG_DIGEST: Context = {**_DIGEST, "redirect_more": 5, "unsure_more": 5, "hold_more": 5, "unanswered_more": 5}
-_SPAM_DIGEST: Context = {**_DIGEST, "redirect": [], "unsure": [], "hold": [], "unanswered": []}
+_LONG_DIGEST: Context = {
+    **_DIGEST,
+    "redirect_more": 5,
+    "unsure_more": 5,
+    "hold_more": 5,
+    "unanswered_more": 5,
+    "undelivered_more": 5,
+}
+_SPAM_DIGEST: Context = {**_DIGEST, "redirect": [], "unsure": [], "hold": [], "unanswered": [], "undelivered": []}
 _ACKNOWLEDGEMENT: Context = {
     **_CASE,
     "answer_by": "Wednesday, 25 November 2026 (UTC)",
@@ -102,6 +111,7 @@ _ACKNOWLEDGEMENT: Context = {
 _ACKNOWLEDGEMENT_COLLECTED: Context = {
     **_PROJECT,
     "references": ["SEC-2026-0042", "SEC-2026-0043"],
+    "more": 0,
     "answer_by": "Wednesday, 25 November 2026 (UTC)",
     "policy_url": "https://example.org/security",
     "contacts": _CONTACTS,
