@@ -57,6 +57,7 @@ class Subject:
     quiet: bool
     addressed_to_us: bool  # one of the mailbox's addresses stands in To or Cc
     from_ourselves: bool  # From is one of the mailbox's own addresses
+    from_team: bool = False  # From is the address that redirects point to
     service_mail: bool = False  # carries the loop header of a service like this one, ours or another's
     service_notice: bool = False  # and is a notice of a report, says that header
 
@@ -194,6 +195,7 @@ def answer_refusal(subject: Subject, *, ack_unauthenticated: bool) -> str:
         (subject.sender is None, "it has no single clean author address"),
         (_is_local(subject.sender), "its author address is in no domain of the Internet"),
         (subject.from_ourselves, "it says it comes from one of our own addresses"),
+        (subject.from_team, "it says it comes from the team's address"),
         (subject.automatic.kind is not Automatic.NO, "it is automatic or list mail"),
         (subject.automatic.suppress_answer, "its headers ask for no automatic answer"),
         (subject.authentication.result is AuthResult.FAIL, "its author address failed authentication"),

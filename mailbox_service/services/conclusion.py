@@ -201,7 +201,8 @@ class _Desk:
     def _route(self, understood: Understood, mailbox: Mailbox) -> Routing:
         if understood.claim.decided == Disposition.ATTACHED and understood.claim.case_id is not None:
             case = self._existing[understood.claim.case_id]
-            return Routing(Disposition.ATTACHED, REDIRECT_ANSWERED, case=case, verified=True)
+            verified = understood.authentication.result is AuthResult.PASS
+            return Routing(Disposition.ATTACHED, REDIRECT_ANSWERED, case=case, verified=verified)
         if understood.claim.decided is not None:
             return _as_decided(understood, understood.claim.decided, mailbox)
         if understood.claim.partial:

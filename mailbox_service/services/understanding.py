@@ -55,7 +55,8 @@ def understand(claim: Claim, data: bytes, mailbox: Mailbox, sorter: Sorter) -> U
         junk=claim.junk,
         quiet=claim.quiet,
         addressed_to_us=_addressed_to(message, own, claim.envelope_to),
-        from_ourselves=message.from_ is not None and message.from_.key in own,
+        from_ourselves=message.from_ is not None and _without_detail(message.from_.key) in own,
+        from_team=message.from_ is not None and message.from_.key == mailbox.team_address.lower(),
         service_mail=(marker := message.header(LOOP_MARKER)) is not None,
         service_notice=marker is not None and marker.rpartition(".")[2].startswith("notice"),
     )

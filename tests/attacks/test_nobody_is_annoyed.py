@@ -177,7 +177,6 @@ async def test_a_mail_that_arrives_by_two_ways_is_answered_once(house: House) ->
     assert len(to_others(sent)) == 1
 
 
-@pytest.mark.xfail(reason="a copy is silent even where the first one was not answered")
 async def test_a_copy_that_came_by_a_list_first_does_not_cost_the_direct_one_its_answer(house: House) -> None:
     copy = mail(id_="<one@r.example>")
     assert to_others(await house.receive(b"List-Id: <l.example>\r\n" + copy)) == []
