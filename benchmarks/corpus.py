@@ -10,12 +10,12 @@ import random
 from collections.abc import Iterator
 from email.message import EmailMessage
 
-WORDS = (
-    "parser header request token session cookie server client admin endpoint payload buffer heap stack integer length "
-    "memory pointer crash version release patch branch module upload query filter escape input output render template "
-    "redirect verify key nonce lock thread queue worker cache proxy timeout retry config policy role user account login "
-    "the a of to in is that when with for from by an this it on as can not be was are which observed expected"
-).split()
+WORDS = """
+parser header request token session cookie server client admin endpoint payload buffer heap stack integer length
+memory pointer crash version release patch branch module upload query filter escape input output template
+redirect verify key nonce lock thread queue worker cache proxy timeout retry config policy role user account login
+the a of to in is that when with for from by an this it on as can not be was are which observed expected
+""".split()
 CLASSES = ("XSS", "SQL injection", "Path traversal", "Heap buffer overflow", "SSRF", "Auth bypass", "Use after free")
 
 
@@ -70,5 +70,3 @@ def _text(r: random.Random, size_chars: int) -> str:
 
 def _date(number: int) -> str:
     return f"Mon, 2 Nov 2026 {number // 3600 % 24:02d}:{number // 60 % 60:02d}:{number % 60:02d} +0000"
-
-

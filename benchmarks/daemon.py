@@ -1,4 +1,4 @@
-"""The service in a process of its own, until its backlog is worked, answered and flagged. Prints its figures as JSON."""
+"""The service in a process of its own, until its backlog is worked, answered and flagged. Prints figures as JSON."""
 
 from __future__ import annotations
 

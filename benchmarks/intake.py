@@ -32,7 +32,9 @@ def generated(count: int, folder: Path) -> list[bytes]:
     if not (SHARED / "corpus.py").is_file():
         return list(corpus.messages(count))
     subprocess.run(
-        [sys.executable, SHARED / "corpus.py", folder / "corpus", "--n", str(count)], check=True, stdout=subprocess.DEVNULL
+        [sys.executable, SHARED / "corpus.py", folder / "corpus", "--n", str(count)],
+        check=True,
+        stdout=subprocess.DEVNULL,
     )
     return [path.read_bytes() for path in sorted((folder / "corpus" / "eml").iterdir())]
 
@@ -83,7 +85,9 @@ def sink(stack: ExitStack) -> int:
     return port
 
 
-def floor(python: str, count: int, dovecot: Dovecot, user: str, smtp_port: int, url: str, folder: Path) -> dict[str, float]:
+def floor(
+    python: str, count: int, dovecot: Dovecot, user: str, smtp_port: int, url: str, folder: Path
+) -> dict[str, float]:
     """The yardstick: the same libraries without sorting, evidence or templates."""
     command = [
         python, str(SHARED / "floor_e2e.py"), "batched", "--n", str(count), "--parser", "compat32",
@@ -118,7 +122,12 @@ def measure(arguments: argparse.Namespace) -> Iterator[tuple[str, float, float, 
                 dovecot.fill(user, mails)
                 url = urls[arguments.database](f"floor{round_}").replace("postgresql://", "postgresql+psycopg://")
                 figures = floor(arguments.floor, arguments.n, dovecot, user, smtp_port, url, folder)
-                yield "floor (batched, compat32)", figures["msgs_s"], figures["rss_mb"], figures["cpu_s"] / arguments.n * 1e3
+                yield (
+                    "floor (batched, compat32)",
+                    figures["msgs_s"],
+                    figures["rss_mb"],
+                    figures["cpu_s"] / arguments.n * 1e3,
+                )
             user = dovecot.add_user()
             dovecot.fill(user, mails)
             state = folder / f"state{round_}"
@@ -126,7 +135,12 @@ def measure(arguments: argparse.Namespace) -> Iterator[tuple[str, float, float, 
             config = configuration(state, dovecot, user, smtp_port, urls[arguments.database](f"service{round_}"))
             figures = run_daemon(config, arguments.profile)
             assert figures["messages"] == arguments.n, figures
-            yield "mailbox-service", arguments.n / figures["seconds"], figures["rss_mb"], figures["cpu_s"] / arguments.n * 1e3
+            yield (
+                "mailbox-service",
+                arguments.n / figures["seconds"],
+                figures["rss_mb"],
+                figures["cpu_s"] / arguments.n * 1e3,
+            )
 
 
 def main() -> None:

@@ -36,7 +36,9 @@ class Sink(asyncio.Protocol):
         self.buffer = rest
         verb = line[:4].upper()
         if verb == b"EHLO":
-            self.transport.write(b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 SIZE 104857600\r\n")
+            self.transport.write(
+                b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 SIZE 104857600\r\n"
+            )
         elif verb == b"DATA":
             self.in_data = True
             self.transport.write(b"354 go\r\n")

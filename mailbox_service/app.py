@@ -139,7 +139,7 @@ class Service:
         try:
             await step()
         except MailboxServiceError as error:
-            log.error("mailbox failed", mailbox=mailbox, error_type=type(error).__name__, reason=str(error))
+            log.error("mailbox failed", mailbox=mailbox, error_type=type(error).__name__, reason=error)
             return False
         return True
 
@@ -172,7 +172,7 @@ class Service:
         try:
             await self.clocks.raise_alarm(mailbox, "imap", what, remedy)
         except MailboxServiceError as error:
-            log.error("alarm not raised", mailbox=mailbox, error_type=type(error).__name__, reason=str(error))
+            log.error("alarm not raised", mailbox=mailbox, error_type=type(error).__name__, reason=error)
 
 
 async def _kept_alive(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -184,7 +184,7 @@ class SmtpTransport:
             try:
                 session = await self._take()
             except _NotReadyError as problem:
-                log.warning("no smtp session", problem=problem.kind)
+                log.warning("no smtp session", kind=problem.kind)
                 return Delivery(DeliveryOutcome.TEMPORARY, _reply(str(problem)))
             try:
                 delivery = await session.submit(envelope, data, progress, self._account.timeout_seconds)

@@ -47,7 +47,7 @@ class Clocks:
             try:
                 await self.fall_due()
             except TemporaryError as error:
-                log.warning("clocks unavailable", error_type=type(error).__name__, reason=str(error))
+                log.warning("clocks unavailable", error_type=type(error).__name__, reason=error)
             await asyncio.sleep(TICK_SECONDS)
 
     async def fall_due(self, *, settled: bool = False) -> int:

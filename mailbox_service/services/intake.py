@@ -182,7 +182,7 @@ class Intake:
             async with self._recovering:
                 await self.work_off()
         except TemporaryError as error:
-            log.warning("cannot look for work", error_type=type(error).__name__, reason=str(error))
+            log.warning("cannot look for work", error_type=type(error).__name__, reason=error)
 
     async def work_off(self) -> int:
         """Work everything that waits and is due. Returns the number of messages."""
@@ -255,7 +255,7 @@ class Intake:
             await self._storage.transact(lambda tx: tx.return_message(claim, due))
         except TemporaryError as unavailable:
             # The lease lapses by itself; nothing is lost by waiting for it.
-            log.warning("cannot reschedule", inbound_id=int(claim.id), reason=str(unavailable))
+            log.warning("cannot reschedule", inbound_id=int(claim.id), reason=unavailable)
 
     async def _hold_exhausted(self) -> None:
         now = self._timing.clock()

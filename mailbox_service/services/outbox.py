@@ -110,7 +110,7 @@ class Outbox:
             try:
                 delivered = await self.deliver_waiting()
             except TemporaryError as error:
-                log.warning("outbox unavailable", error_type=type(error).__name__, reason=str(error))
+                log.warning("outbox unavailable", error_type=type(error).__name__, reason=error)
                 delivered = 0
             if not delivered and not self._stopped.is_set():
                 await self._waiting.wait(IDLE_SECONDS)
@@ -246,7 +246,7 @@ class Outbox:
                 break
             except TemporaryError as error:
                 # The mail is out and the database away: insist, because forgetting means sending it twice.
-                log.error("cannot record deliveries", count=len(rows), attempt=attempt, reason=str(error))
+                log.error("cannot record deliveries", count=len(rows), attempt=attempt, reason=error)
                 await self._pause(min(2.0**attempt, 30.0))
         else:
             return

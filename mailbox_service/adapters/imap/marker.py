@@ -73,7 +73,7 @@ class Marker:
                 pause = self._failed(str(error))
             except Exception as error:
                 # A worker's loop top: a fault of ours must not end the marking.
-                log.error("imap marker fault", mailbox=self._logins.mailbox, error=type(error).__name__)
+                log.error("imap marker fault", mailbox=self._logins.mailbox, error_type=type(error).__name__)
                 pause = self._failed(type(error).__name__)
             finally:
                 self.status.connected = False
@@ -93,7 +93,7 @@ class Marker:
             mailbox=self._logins.mailbox,
             attempt=self._pauses.failures,
             pause_seconds=round(pause, 2),
-            error=error,
+            reason=error,
         )
         return pause
 
@@ -158,7 +158,7 @@ class Marker:
             try:
                 found = await self._settle(session, mark, [job.uid for job in same])
             except Refusal as error:
-                log.warning("imap mark refused", mailbox=self._logins.mailbox, error=str(error))
+                log.warning("imap mark refused", mailbox=self._logins.mailbox, reason=error)
             finally:
                 # Also when the connection was lost on the way: then the session is dead and the error goes on.
                 recorded = [(job, found.get(job.uid, MarkResult.RETRY)) for job in same]

@@ -122,7 +122,7 @@ class FolderWatcher:
             while frame is not None and frame.tb_next is not None:
                 frame = frame.tb_next
             where = f"{frame.tb_frame.f_code.co_name}:{frame.tb_lineno}" if frame is not None else ""
-            log.error("imap watcher fault", mailbox=self._mailbox, error=type(error).__name__, where=where)
+            log.error("imap watcher fault", mailbox=self._mailbox, error_type=type(error).__name__, where=where)
             return self._failed(TemporaryError(type(error).__name__))
         return 0.0
 
@@ -136,7 +136,7 @@ class FolderWatcher:
             folder=self.status.folder,
             attempt=self._pauses.failures,
             pause_seconds=round(pause, 2),
-            error=str(error),
+            reason=error,
         )
         return pause
 
@@ -308,7 +308,7 @@ class FolderWatcher:
     async def _store(self, queue: asyncio.Queue[list[RawMessage] | None]) -> None:
         while (batch := await queue.get()) is not None:
             await self._door.accept(batch)
-            log.debug("imap batch stored", mailbox=self._mailbox, messages=len(batch))
+            log.debug("imap batch stored", mailbox=self._mailbox, count=len(batch))
             queue.task_done()
 
     def _raw(self, state: FolderState, message: Fetched) -> RawMessage:
