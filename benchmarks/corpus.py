@@ -15,7 +15,7 @@ parser header request token session cookie server client admin endpoint payload 
 memory pointer crash version release patch branch module upload query filter escape input output template
 redirect verify key nonce lock thread queue worker cache proxy timeout retry config policy role user account login
 the a of to in is that when with for from by an this it on as can not be was are which observed expected
-""".split()
+""".split()  # noqa: SIM905 - a text of words
 CLASSES = ("XSS", "SQL injection", "Path traversal", "Heap buffer overflow", "SSRF", "Auth bypass", "Use after free")
 
 

@@ -210,12 +210,12 @@ async def test_a_pass_that_finds_nothing_new_changes_nothing(
 
 
 async def until_all_is_sent(here: Scene) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            waiting = await asyncio.to_thread(left, here.url)
-            if not waiting and len(here.sent()) == EXPECTED_MAILS:
-                return
-            await asyncio.sleep(0.2)
+    try:
+        async with asyncio.timeout(60):
+            while await asyncio.to_thread(left, here.url) or len(here.sent()) != EXPECTED_MAILS:
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        pytest.fail(f"{left(here.url)} left, {len(here.sent())} sent: {here.log()}")
 
 
 def left(url: str) -> int:
