@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 SATURDAY = 5
+# From 1 s that is 34 years; a float could not hold 2**1024.
+MOST_DOUBLINGS = 30
 
 
 def backoff(attempt: int, first: timedelta, longest: timedelta, jitter: float) -> timedelta:
@@ -12,8 +14,9 @@ def backoff(attempt: int, first: timedelta, longest: timedelta, jitter: float) -
 
     `jitter` in [0, 1) takes away up to a quarter, so that many waiting rows do not come due together.
     """
-    # 2**40 is far beyond any `longest`; the cap keeps the multiplication below timedelta's limit.
-    pause = min(first * 2 ** min(attempt - 1, 40), longest) if attempt > 0 else first
+    # Compared before it is multiplied: hours that double for weeks of attempts are more than a timedelta holds.
+    doubled = min(max(attempt - 1, 0), MOST_DOUBLINGS)
+    pause = longest if first > longest / 2**doubled else first * 2**doubled
     return pause * (1 - jitter / 4)
 
 

@@ -32,6 +32,7 @@ from mailbox_service.services.ports import (
     MarkResult,
     NewMessage,
     RawMessage,
+    SourceKind,
     Storage,
     Transaction,
 )
@@ -113,11 +114,13 @@ class Intake:
         items = await asyncio.to_thread(_digested, [self._answerable(raw) for raw in batch])
         now, lease = self._timing.clock(), self._lease()
         claims = await self._storage.transact(lambda tx: tx.store(items, now, lease))
-        log.debug("stored", count=len(claims), mailbox=batch[0].origin.mailbox if batch else "")
+        log.debug("stored", count=len(claims), mailbox=batch[0].origin.mailbox)
         return claims
 
     def _answerable(self, raw: RawMessage) -> RawMessage:
-        if raw.origin.quiet and self._mailboxes[raw.origin.mailbox].answer_backlog:
+        # The key speaks of what lay in the mailbox; an import says by itself whether it is answered.
+        in_the_mailbox = raw.origin.kind is SourceKind.IMAP
+        if raw.origin.quiet and in_the_mailbox and self._mailboxes[raw.origin.mailbox].answer_backlog:
             return replace(raw, origin=replace(raw.origin, quiet=False))
         return raw
 

@@ -162,8 +162,8 @@ class Bench:
         for each in letters:
             await self.post(each)
 
-    async def post_to(self, folder: FolderId, uid: int, data: bytes, *, junk: bool) -> None:
-        origin = Origin(SourceKind.IMAP, self.mailbox.name, folder_id=folder, uid=uid, junk=junk)
+    async def post_to(self, folder: FolderId, uid: int, data: bytes, *, junk: bool, quiet: bool = False) -> None:
+        origin = Origin(SourceKind.IMAP, self.mailbox.name, folder_id=folder, uid=uid, junk=junk, quiet=quiet)
         await self.intake.work(await self.intake.store([RawMessage(data, origin, self.now)]))
         await self.intake.work_off()
 

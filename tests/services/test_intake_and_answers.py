@@ -233,6 +233,13 @@ async def test_a_message_rescued_from_junk_is_worked_as_mail_of_the_inbox(bench:
     assert [m["kind"] for m in bench.to(EVE)] == ["acknowledgement"]
 
 
+async def test_an_import_of_what_was_found_in_junk_changes_nothing(bench: Bench) -> None:
+    junk = await bench.intake.open_folder("security", "Junk", 1, 1, junk=True)
+    await bench.post_to(junk.id, 1, letter("support me"), junk=True)
+    await bench.post(letter("support me"), quiet=True)
+    assert (bench.dispositions(), bench.mails()) == (["spam"], [])
+
+
 # --- limits ------------------------------------------------------------------------------------------------
 
 
@@ -309,8 +316,15 @@ async def test_old_mail_is_sorted_quietly_and_told_in_one_summary(bench: Bench) 
 
 async def test_answer_backlog_chooses_otherwise(database: Database) -> None:
     bench = Bench(database, mailbox=changed(answer_backlog=True))
-    await bench.post(letter("report old"), quiet=True)
+    inbox = await bench.intake.open_folder("security", "INBOX", 1, 2, junk=False)
+    await bench.post_to(inbox.id, 1, letter("report old"), junk=False, quiet=True)
     assert [m["kind"] for m in bench.to(EVE)] == ["acknowledgement"]
+
+
+async def test_answer_backlog_says_nothing_of_imports(database: Database) -> None:
+    bench = Bench(database, mailbox=changed(answer_backlog=True))
+    await bench.post(letter("report from an archive"), quiet=True)
+    assert (bench.dispositions(), bench.mails()) == (["case"], [])
 
 
 async def test_shadow_does_everything_except_sending(database: Database) -> None:
@@ -384,6 +398,7 @@ async def test_a_held_message_that_is_released_becomes_a_case_or_is_tried_again(
 async def test_a_decision_outruns_the_worker_that_has_the_message(bench: Bench) -> None:
     claims = await bench.intake.store([bench.raw(letter("support"))])
     bench.database.run(lambda tx: decisions.sort_message(tx, claims[0].id, "case", "ada", bench.now))
+    await bench.intake.work(claims)
     await bench.intake.work_off()
     await bench.intake.work(claims)
     assert bench.dispositions() == ["case"] and not bench.mails("redirect")

@@ -30,6 +30,11 @@ def test_a_pause_is_never_longer_than_the_longest_nor_shorter_than_three_quarter
     assert full * 0.75 - timedelta(microseconds=1) <= backoff(attempt, MINUTE, HOUR, jitter) <= full
 
 
+@pytest.mark.parametrize("first", [timedelta(seconds=1), timedelta(minutes=5), HOUR])
+def test_no_number_of_attempts_is_too_large_for_any_first_pause(first: timedelta) -> None:
+    assert {backoff(n, first, timedelta(days=1), 0.0) for n in (40, 10**3, 10**6)} == {timedelta(days=1)}
+
+
 @pytest.mark.parametrize(
     ("start", "days", "expected"), [(23, 1, 24), (26, 2, 30), (27, 1, 30), (28, 1, 30), (29, 3, 32), (23, 0, 23)]
 )

@@ -391,8 +391,11 @@ class IntakeSql(Sql):
 
 
 def _rescues(item: ports.NewMessage, before: Any) -> bool:
-    """Did somebody move a message that is on file out of Junk, and no person decide about it?"""
-    moved = before.junk and not item.raw.origin.junk
+    """Did somebody move a message that is on file out of Junk, and no person decide about it?
+
+    An import moves nothing, and must not have reporters answered.
+    """
+    moved = before.junk and not item.raw.origin.junk and item.raw.origin.folder_id is not None
     return moved and before.disposition in ("spam", "hold") and before.decided_by is None
 
 

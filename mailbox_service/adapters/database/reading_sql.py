@@ -162,7 +162,10 @@ class ReadingSql(Sql):
         return dict(row._mapping)
 
     def decide(self, message_id: MessageId, disposition: str, by: str, now: datetime) -> None:
-        """A person's decision: the message is worked again, and the decision outranks the sorter."""
+        """A person's decision: the message is worked again, and the decision outranks the sorter.
+
+        The token moves on, because a worker that has the message in hand would finish it without the decision.
+        """
         self.connection.execute(
             message.update()
             .where(message.c.id == message_id)
@@ -171,6 +174,7 @@ class ReadingSql(Sql):
                 disposition=disposition,
                 decided_by=by,
                 attempts=0,
+                lease_token=message.c.lease_token + 1,
                 lease_until=None,
                 due_at=now,
             )
