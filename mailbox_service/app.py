@@ -122,7 +122,7 @@ class Service:
         while await self.outbox.deliver_waiting():
             pass
         marked = [await self._tried(name, source.marker.pass_once) for name, source in self.sources.items()]
-        left = await self.database.transact(lambda tx: tx.waiting(sorted(self.mailboxes), now()))
+        left = await self.database.transact(lambda tx: tx.waiting(sorted(self.mailboxes)))
         return all(polled) and all(marked) and not left["messages"] and not left["mails"]
 
     async def close(self) -> None:

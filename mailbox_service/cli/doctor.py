@@ -164,7 +164,7 @@ def _contents(config: Config, database: Database) -> Iterator[Finding]:
     """What waits in the database, and whether its time is ours."""
     names = {mailbox.name for mailbox in config.mailboxes}
     left, known, paused, moment = database.run(
-        lambda tx: (tx.waiting(sorted(names), now()), tx.known_mailboxes(), tx.outbox_paused(), tx.moment())
+        lambda tx: (tx.waiting(sorted(names)), tx.known_mailboxes(), tx.outbox_paused(), tx.moment())
     )
     if paused:
         yield Finding.warning("outbox", "is paused", "run `mailbox-service outbox resume` when the reason is gone")

@@ -40,20 +40,7 @@ Id = Annotated[
 ]
 
 # The stable keys of --json (docs/cli.md).
-KEYS = (
-    *(
-        "id",
-        "mailbox",
-        "source",
-        "received_at",
-        "sender",
-        "subject",
-        "sha256",
-        "state",
-        "disposition",
-        "case",
-    ),
-)
+KEYS = ("id", "mailbox", "source", "received_at", "sender", "subject", "sha256", "state", "disposition", "case")
 COLUMNS = (
     Column("ID", "id"),
     Column("RECEIVED (UTC)", "received_at"),
@@ -265,12 +252,11 @@ async def _sort(invocation: Invocation, message_id: int, decision: str) -> None:
 
 async def carry_out(service: Service, message_id: int) -> None:
     """Work the decision off at once, so that its effect is there to see, and print it."""
-    from mailbox_service.app import now
     from mailbox_service.services.ports import MessageId
 
     await service.intake.work_off()
     row, left = await service.database.transact(
-        lambda tx: (tx.message_row(MessageId(message_id)), tx.waiting(sorted(service.mailboxes), now()))
+        lambda tx: (tx.message_row(MessageId(message_id)), tx.waiting(sorted(service.mailboxes)))
     )
     if row["state"] == "waiting":
         write(f"Message {message_id}: decided; the daemon is at it now.")

@@ -51,12 +51,8 @@ def list_(
         def read(tx: Any) -> tuple[list[dict[str, Any]], bool]:
             known_mailbox(tx, mailbox, config)
             case_id = None if case is None else tx.case_row(case)["id"]
-            rows = [
-                row
-                for row in tx.list_outbound(state=state, case_id=case_id)
-                if mailbox is None or row["mailbox"] == mailbox
-            ]
-            return (rows[-limit:] if limit else rows), tx.outbox_paused()
+            rows = tx.list_outbound(name_of_mailbox=mailbox, state=state, case_id=case_id, limit=limit)
+            return rows, tx.outbox_paused()
 
         rows, paused = database.run(read)
     if paused:

@@ -106,7 +106,7 @@ def _person(sender: Address) -> str:
 
 
 def new_cases_key(mailbox: str, now: datetime) -> Key:
-    """The counter of cases opened in this hour."""
+    """The counter of what maintainers are told at once in this hour: new cases, messages added, holds."""
     return (f"{mailbox}/cases", hour_of(now))
 
 

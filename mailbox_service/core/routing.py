@@ -82,7 +82,7 @@ class Routing:
     answer: Answer = Answer.NOTHING
     no_answer: str = ""  # why the sender is not answered where one would expect it
     case: int | None = None  # the case it joins
-    verified: bool = False  # joins by a token and its From did not fail authentication, not by a mere reference
+    verified: bool = False  # joins by a token, and its From is authenticated
     unsure: bool = False
     with_redirected: int | None = None  # the earlier redirected message that joins the new case
     relation: str | None = None  # reference of a case this one probably belongs to

@@ -215,7 +215,7 @@ class Playground:
         return not any(left[name] for name in what)
 
     async def left(self) -> dict[str, int]:
-        return await self.service.database.transact(lambda tx: tx.waiting([MAILBOX], app.now()))
+        return await self.service.database.transact(lambda tx: tx.waiting([MAILBOX]))
 
     async def outgoing(self, mail: ParsedMessage) -> KnownOutbound | None:
         """What the service knows of a mail that arrived somewhere; None when it is none of its mails."""

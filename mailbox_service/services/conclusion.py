@@ -50,7 +50,6 @@ class Concluded:
 
     dispositions: tuple[tuple[MessageId, Disposition, str], ...]  # message, disposition, case reference or ""
     lost: int  # messages another worker had claimed meanwhile
-    mails: int
     more: bool = False  # an earlier message was sent into a case and waits to be worked again
 
 
@@ -105,7 +104,7 @@ def conclude(
     ours = tx.still_claimed([u.claim for u in batch])
     mine = sorted((u for u in batch if u.claim.id in ours), key=lambda u: (u.claim.received_at, u.claim.id))
     if not mine:
-        return Concluded((), len(batch), 0)
+        return Concluded((), len(batch))
     desk = _Desk(tx, mine, mailboxes, correspondence, now)
     decisions = [desk.decide(understood) for understood in mine]
     tx.open_cases(desk.new_cases, now)
@@ -125,7 +124,6 @@ def conclude(
     return Concluded(
         tuple((d.understood.claim.id, d.routing.disposition, d.case.ref if d.case else "") for d in decisions),
         len(batch) - len(mine),
-        len(writes.mails),
         any(d.routing.with_redirected is not None for d in decisions),
     )
 

@@ -26,12 +26,13 @@ REFERENCES_SENT = 20
 # An answer to a stranger stays below 2 kB, however many mails it answers.
 REFERENCES_NAMED = 20
 
-# What goes first when there is a queue: alarms, then what a person waits for, then the rest.
+# What goes first when there is a queue: alarms, then the conversation of a case, which a flood of new mail must not
+# hold up, then what a person waits for, then the rest.
 PRIORITY = {
     "alarm": 0,
+    "notice_message": 10,
     "acknowledgement": 20,
     "notice_case": 30,
-    "notice_message": 30,
     "held": 30,
     "notice_failure": 30,
     "cases_collected": 35,

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from mailbox_service.adapters.database.reading_sql import MessageFilter
 from mailbox_service.adapters.database.sql import CHUNK_BYTES
 from mailbox_service.adapters.database.storage import Database
 from mailbox_service.adapters.database.tables import message, message_chunk, source
@@ -76,6 +77,13 @@ def test_the_same_bytes_are_one_message_for_each_mailbox(database: Database) -> 
     assert sorted(c.mailbox for c in claims) == ["other", "security"]
     assert database.run(lambda tx: tx.store([new(b"a", folder=inbox, uid=3)], NOW, LEASE)) == []
     assert (count(database, message), count(database, source)) == (2, 4)
+
+
+def test_an_import_that_is_run_again_leaves_no_trace(database: Database) -> None:
+    for _ in range(2):
+        database.run(lambda tx: tx.store([new(b"a")], NOW, LEASE))
+    (row,) = database.run(lambda tx: tx.list_messages(MessageFilter()))
+    assert len(database.run(lambda tx: tx.sources_of(row["id"]))) == 1
 
 
 def test_messages_that_differ_in_one_byte_are_two(database: Database) -> None:
@@ -212,6 +220,11 @@ def test_mail_of_another_daemons_mailbox_is_left_to_it(database: Database) -> No
     assert database.run(lambda tx: tx.claim_messages(10, later, lapsed(9999), BOX)) == []
     assert database.run(lambda tx: tx.exhausted_messages(0, later, BOX)) == []
     assert len(database.run(lambda tx: tx.claim_messages(10, later, lapsed(9999), ["other"]))) == 1
+
+
+def test_what_waits_for_a_mailbox_that_is_not_configured_does_not_count_as_work_left(database: Database) -> None:
+    database.run(lambda tx: tx.store([new(b"a"), new(b"b", mailbox="former")], NOW, LEASE))
+    assert database.run(lambda tx: tx.waiting(["security"]))["messages"] == 1
 
 
 def test_the_leases_of_a_dead_worker_are_given_back_and_no_others(database: Database) -> None:

@@ -49,7 +49,6 @@ def test_migrating_twice_changes_nothing(empty_url: str) -> None:
     try:
         assert migrating.migrate(database) == (None, schema.REVISION)
         assert migrating.migrate(database) == (schema.REVISION, schema.REVISION)
-        assert migrating.current_and_wanted(database) == (schema.REVISION, schema.REVISION)
     finally:
         database.close()
 

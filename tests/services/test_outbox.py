@@ -136,6 +136,14 @@ async def test_what_matters_most_goes_first(bench: Bench) -> None:
     assert [(to, "SEC-" in m["Subject"]) for to, m in await bench.deliver()] == [(EVE, True)]
 
 
+async def test_the_conversation_of_a_case_goes_before_acknowledgements(bench: Bench) -> None:
+    await bench.post(letter("report", message_id="<1@x>"))
+    await bench.deliver()
+    await bench.post(letter("report another"), letter("forgot the attachment", references="<1@x>"))
+    order = [to for to, _ in await bench.deliver()]
+    assert order == ["ada@example.org", "grace@example.org", EVE, "ada@example.org", "grace@example.org"]
+
+
 async def test_one_mail_that_cannot_be_composed_never_holds_up_the_others(bench: Bench) -> None:
     await bench.post(letter("support", "one@x.example"), letter("support", "two@x.example"))
     compose = bench.outbox.compose

@@ -206,6 +206,8 @@ class IntakeSql(Sql):
             origin = item.raw.origin
             key = (origin.mailbox, item.sha256)
             before = known.get(key)
+            if before is not None and origin.folder_id is None:
+                continue  # the same import once more; it has no source key that would tell
             # A further copy of a message whose fate is known is marked like the first, unless the copy changes it.
             fate_known = before is not None and before.state != "waiting" and not _rescues(item, before)
             mark = MARK_OF.get(before.disposition or "") if before is not None and fate_known else None
@@ -222,7 +224,8 @@ class IntakeSql(Sql):
                     "mark_due_at": now if mark and origin.folder_id is not None else None,
                 }
             )
-        self.connection.execute(self.upsert(source).on_conflict_do_nothing(), rows)
+        if rows:
+            self.connection.execute(self.upsert(source).on_conflict_do_nothing(), rows)
 
     def _rescue_from_junk(
         self, batch: Sequence[ports.NewMessage], known: dict[tuple[str, str], Any], now: datetime

@@ -29,13 +29,6 @@ def scripts_folder() -> Path:
     raise PermanentError("the migrations are not installed")
 
 
-def current_and_wanted(database: Database) -> tuple[str | None, str | None]:
-    """The schema's revision in the database, and the newest one this program knows."""
-    with database.engine.connect() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
-    return current, ScriptDirectory.from_config(_config()).get_current_head()
-
-
 def migrate(database: Database) -> tuple[str | None, str | None]:
     """Apply what is missing, all or nothing. Returns the revisions before and after.
 

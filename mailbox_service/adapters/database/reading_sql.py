@@ -120,7 +120,12 @@ class ReadingSql(Sql):
         return [dict(row._mapping) for row in self.connection.execute(query)]
 
     def list_outbound(
-        self, *, state: str | None = None, case_id: int | None = None, limit: int | None = None
+        self,
+        *,
+        name_of_mailbox: str | None = None,
+        state: str | None = None,
+        case_id: int | None = None,
+        limit: int | None = None,
     ) -> list[Row]:
         o = outbound.c
         query = (
@@ -142,10 +147,9 @@ class ReadingSql(Sql):
             .select_from(outbound.outerjoin(cases, o.case_id == cases.c.id))
             .order_by(o.id.desc())
         )
-        if state is not None:
-            query = query.where(o.state == state)
-        if case_id is not None:
-            query = query.where(o.case_id == case_id)
+        for column, value in ((o.mailbox, name_of_mailbox), (o.state, state), (o.case_id, case_id)):
+            if value is not None:
+                query = query.where(column == value)
         if limit is not None:
             query = query.limit(limit)
         return [dict(row._mapping) for row in reversed(self.connection.execute(query).all())]
@@ -191,21 +195,22 @@ class ReadingSql(Sql):
     def close_case(self, case_id: CaseId, now: datetime) -> None:
         self.connection.execute(cases.update().where(cases.c.id == case_id).values(stage="closed", closed_at=now))
 
-    def waiting(self, mailboxes: Sequence[str], now: datetime) -> dict[str, int]:
-        """How much work is left: messages waiting, held, marks to make, mails due and mails in all to go."""
+    def waiting(self, mailboxes: Sequence[str]) -> dict[str, int]:
+        """How much is left of `mailboxes`: messages waiting and held, marks to make, mails to go and failed.
+
+        What waits for a mailbox that is no longer configured is worked by nobody, and is not counted.
+        """
+        folders = sa.select(folder.c.id).where(folder.c.mailbox.in_(mailboxes))
         return {
-            "messages": self._count(message, message.c.state == "waiting"),
-            "held": self._count(message, message.c.state == "held"),
-            "marks": self._count(source, source.c.mark_state == "waiting"),
-            "mails_due": self._count(
-                outbound, outbound.c.state == "waiting", outbound.c.due_at <= now, outbound.c.mailbox.in_(mailboxes)
-            ),
-            "mails": self._count(outbound, outbound.c.state == "waiting"),
-            "failed": self._count(outbound, outbound.c.state == "failed"),
+            "messages": self._count(message.c.state == "waiting", message.c.mailbox.in_(mailboxes)),
+            "held": self._count(message.c.state == "held", message.c.mailbox.in_(mailboxes)),
+            "marks": self._count(source.c.mark_state == "waiting", source.c.folder_id.in_(folders)),
+            "mails": self._count(outbound.c.state == "waiting", outbound.c.mailbox.in_(mailboxes)),
+            "failed": self._count(outbound.c.state == "failed", outbound.c.mailbox.in_(mailboxes)),
         }
 
-    def _count(self, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> int:
-        return int(self.connection.scalar(sa.select(sa.func.count()).select_from(table).where(*conditions)) or 0)
+    def _count(self, *conditions: sa.ColumnElement[bool]) -> int:
+        return int(self.connection.scalar(sa.select(sa.func.count()).where(*conditions)) or 0)
 
     def moment(self) -> datetime | None:
         """A time that the host's clock must not be behind: the server's own, or when mail was last stored."""

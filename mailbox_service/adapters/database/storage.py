@@ -27,7 +27,8 @@ T = TypeVar("T")
 COLLISION_TRIES = 4
 # PostgreSQL connections of one daemon: intake, outbox, marks and clocks at once. SQLite has one writer anyway.
 POSTGRES_THREADS = 4
-BUSY_TIMEOUT_SECONDS = 30
+# Far above any transaction of ours; a daemon that is told to stop must not wait longer for somebody else's lock.
+BUSY_TIMEOUT_SECONDS = 5
 WORKER_SLOTS = 64
 PRAGMAS = (
     "journal_mode=WAL",
@@ -148,7 +149,8 @@ class Database:
         await asyncio.get_running_loop().run_in_executor(None, self.close)
 
     def close(self) -> None:
-        self._threads.shutdown(wait=True)
+        # What has not begun by now waits behind somebody else's lock, and nobody waits for its result any more.
+        self._threads.shutdown(wait=True, cancel_futures=True)
         if isinstance(self._slot, int):
             os.close(self._slot)
             self._slot = None
