@@ -499,9 +499,21 @@ class Config(Section):
     def _mailboxes(cls, mailboxes: tuple[Mailbox, ...]) -> tuple[Mailbox, ...]:
         found = _repeated([mailbox.name for mailbox in _some(mailboxes)], "name of a mailbox", "name")
         found += _repeated([mailbox.address for mailbox in mailboxes], "address of a mailbox", "address")
+        found += _colliding_references(mailboxes)
         if found:
             raise problems(found)
         return mailboxes
+
+
+def _colliding_references(mailboxes: tuple[Mailbox, ...]) -> list[tuple[Location, str]]:
+    """Mailboxes with one pattern share a sequence; two patterns that write the same would number two cases alike."""
+    text = "writes the same references as another mailbox, but is another pattern; use the very same one"
+    first: dict[str, str] = {}
+    return [
+        ((at, "reference"), text)
+        for at, mailbox in enumerate(mailboxes)
+        if first.setdefault(mailbox.reference.format(year=2026, number=1), mailbox.reference) != mailbox.reference
+    ]
 
 
 def _some(values: tuple[_T, ...]) -> tuple[_T, ...]:

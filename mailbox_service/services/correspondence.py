@@ -82,7 +82,7 @@ class Correspondence:
         references = tuple(dict.fromkeys(r for r in (*message.references, message.message_id) if r is not None))
         return self._mail(
             mailbox,
-            f"message:{understood.claim.id}",
+            _cause(understood.claim),
             kind,
             message.from_.addr_spec,
             "reporter",
@@ -119,7 +119,7 @@ class Correspondence:
             "size": written_size(claim.size_bytes),
             "why": why,
         }
-        return self._to_all(mailbox, f"message:{claim.id}", "held", context, about=claim.id)
+        return self._to_all(mailbox, _cause(claim), "held", context, about=claim.id)
 
     def failure(self, mailbox: Mailbox, row: OutboundClaim, reply: str) -> list[NewMail]:
         """To the maintainers that `row` did not reach anybody; never to the one it did not reach."""
@@ -202,7 +202,7 @@ class Correspondence:
         attached = understood.claim.id if context["attached"] else None
         return self._to_all(
             mailbox,
-            f"message:{understood.claim.id}",
+            _cause(understood.claim),
             kind,
             context,
             case=case.id,
@@ -283,6 +283,11 @@ class Correspondence:
             priority=PRIORITY[kind] if priority is None else priority,
             shadow=mailbox.shadow,
         )
+
+
+def _cause(claim: Claim) -> str:
+    """What makes a mail unique. A decision by hand starts anew: the second time a message becomes a case it is told."""
+    return f"message:{claim.id}" if claim.decided is None else f"message:{claim.id}/{claim.token}"
 
 
 def written_size(size_bytes: int) -> str:

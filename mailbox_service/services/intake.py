@@ -112,8 +112,8 @@ class Intake:
         if not batch:
             return []
         items = await asyncio.to_thread(_digested, [self._answerable(raw) for raw in batch])
-        now, lease = self._timing.clock(), self._lease()
-        claims = await self._storage.transact(lambda tx: tx.store(items, now, lease))
+        now = self._timing.clock()
+        claims = await self._storage.transact(lambda tx: tx.store(items, now, self._lease()))
         log.debug("stored", count=len(claims), mailbox=batch[0].origin.mailbox)
         return claims
 
@@ -270,13 +270,14 @@ class Intake:
             self._mails_waiting.ring()
 
     def _lease(self) -> Lease:
+        # Called inside transactions only: to learn its identity the storage may have to ask the database.
         return Lease(self._storage.identity, self._timing.clock() + self._timing.lease)
 
 
 def hold_exhausted(tx: Transaction, mailboxes: Mailboxes, correspondence: Correspondence, now: datetime) -> list[Claim]:
     """Messages that used up their attempts are kept for a person, and the maintainers are told."""
     claims = tx.exhausted_messages(MAX_ATTEMPTS, now, sorted(mailboxes))
-    tx.finish([Finished(c, True, Disposition.HOLD, Mark.HELD, EXHAUSTED) for c in claims], now)
+    tx.finish([Finished(c, True, Disposition.HOLD, Mark.HELD, EXHAUSTED, case_id=c.case_id) for c in claims], now)
     mails = [mail for c in claims for mail in correspondence.held(mailboxes[c.mailbox], c, EXHAUSTED)]
     tx.add_mails(mails, now, now + correspondence.lifetime)
     return claims

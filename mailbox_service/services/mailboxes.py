@@ -46,7 +46,7 @@ class Mailbox:
     contacts: tuple[Contact, ...] = ()
     policy_url: str | None = None
     reference: str = "SEC-{year}-{number:04d}"
-    first_response_working_days: int = 2
+    first_response_working_days: int = 3
     authserv_id: str | None = None
     answer_backlog: bool = False
     ack_unauthenticated: bool = True

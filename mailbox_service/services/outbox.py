@@ -30,6 +30,7 @@ from mailbox_service.services.ports import (
     Envelope,
     JournalEntry,
     Lease,
+    MessageId,
     OutboundClaim,
     OutboundId,
     Renderer,
@@ -44,6 +45,8 @@ from mailbox_service.services.signals import Bell
 log = structlog.get_logger()
 
 BATCH_MAILS = 50
+# What a batch may hold of attached messages; each becomes a third longer in base64.
+ATTACHED_BYTES = 16_000_000
 # While one lane waits for a server's replies the other composes.
 LANES = 2
 IDLE_SECONDS = 2.0
@@ -64,7 +67,7 @@ AUTO_REPLIED = frozenset({"acknowledgement", "acknowledgement_collected", "redir
 class SendingPolicy:
     max_per_hour: int = 2000
     first_retry: timedelta = timedelta(minutes=1)
-    longest_retry: timedelta = timedelta(hours=1)
+    longest_retry: timedelta = timedelta(hours=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +121,14 @@ class Outbox:
     async def deliver_waiting(self) -> int:
         """One batch: T4 to T6. Returns the number of mails attempted."""
         now = self._timing.clock()
-        lease = Lease(self._storage.identity, now + LEASE)
         names = sorted(set(self._mailboxes) & set(self._transports))
         claims, attachments = await self._storage.transact(
-            lambda tx: claim(tx, now, lease, names, self._policy.max_per_hour)
+            lambda tx: claim(tx, now, Lease(self._storage.identity, now + LEASE), names, self._policy.max_per_hour)
         )
         if not claims:
             return 0
         ready = await self._freeze(claims, attachments)
-        await self._send_all(ready, lease.until)
+        await self._send_all(ready, now + LEASE)
         return len(claims)
 
     # --- T5 -----------------------------------------------------------------------------------------------
@@ -231,7 +233,16 @@ class Outbox:
                 waiting.append(results.get_nowait())
             ended = None in waiting
             if batch := [result for result in waiting if result is not None]:
-                await self._settle(batch)
+                await self._settle_each(batch)
+
+    async def _settle_each(self, batch: Sequence[_Result]) -> None:
+        """Settle together; should one row break that, each alone: what is sent and not recorded is sent again."""
+        try:
+            await self._settle(batch)
+        except Exception as error:
+            log.error("settling failed", count=len(batch), error_type=type(error).__name__)
+            for one in batch if len(batch) > 1 else ():
+                await self._settle_each([one])
 
     # --- T6 -----------------------------------------------------------------------------------------------
 
@@ -299,11 +310,28 @@ def claim(
     claims = tx.claim_outbound(min(BATCH_MAILS, room), now, lease, mailboxes)
     if claims:
         tx.spend({key: len(claims)})
+    return _with_attachments(tx, claims)
+
+
+def _with_attachments(
+    tx: Transaction, claims: Sequence[OutboundClaim]
+) -> tuple[list[OutboundClaim], dict[OutboundId, bytes]]:
+    """The messages that travel along, each read once; rows beyond ATTACHED_BYTES are given back for the next batch."""
+    read: dict[MessageId, bytes] = {}
     attachments: dict[OutboundId, bytes] = {}
+    taken, left, total = [], [], 0
     for one in claims:
         if one.frozen is None and one.attached_message is not None:
-            attachments[one.id] = tx.raw(one.attached_message)
-    return claims, attachments
+            if total >= ATTACHED_BYTES:
+                left.append(one)
+                continue
+            if one.attached_message not in read:
+                read[one.attached_message] = tx.raw(one.attached_message)
+            attachments[one.id] = read[one.attached_message]
+            total += len(attachments[one.id])
+        taken.append(one)
+    tx.unclaim_outbound(left)
+    return taken, attachments
 
 
 def settle(

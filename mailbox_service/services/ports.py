@@ -439,6 +439,10 @@ class Transaction(Protocol):
         """T4: rows that are due, the attempt counted; what matters most first."""
         ...
 
+    def unclaim_outbound(self, claims: Sequence[OutboundClaim]) -> None:
+        """Give rows back that were claimed in this transaction; the attempt does not count."""
+        ...
+
     def freeze(self, rows: Sequence[tuple[OutboundClaim, bytes]], now: datetime) -> set[OutboundId]:
         """T5: the bytes of each row, for ever. Returns the rows still ours; the others must not be sent."""
         ...

@@ -130,6 +130,14 @@ class OutboxSql(Sql):
                 pieces.setdefault(row.outbound_id, []).append(row.data)
         return {id_: b"".join(parts) for id_, parts in pieces.items()}
 
+    def unclaim_outbound(self, claims: Sequence[ports.OutboundClaim]) -> None:
+        if claims:
+            self.connection.execute(
+                outbound.update()
+                .where(outbound.c.id.in_([claim.id for claim in claims]))
+                .values(attempts=outbound.c.attempts - 1, lease_until=None)
+            )
+
     # --- T5 ------------------------------------------------------------------------------------------------
 
     def freeze(self, rows: Sequence[tuple[ports.OutboundClaim, bytes]], now: datetime) -> set[OutboundId]:

@@ -76,6 +76,8 @@ class ReadingSql(Sql):
             sa.select(message, cases.c.ref.label("case"))
             .select_from(message.outerjoin(cases, message.c.case_id == cases.c.id))
             .where(message.c.id == message_id)
+            # A decision that follows must not meet a worker half way (SQLite knows one writer at a time anyway).
+            .with_for_update(of=message)
         ).one_or_none()
         if row is None:
             raise NotFound(f"no message {message_id}")

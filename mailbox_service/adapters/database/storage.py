@@ -8,6 +8,7 @@ import importlib.util
 import os
 import sqlite3
 import stat
+import threading
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -48,6 +49,7 @@ class Database:
         # One thread on SQLite: a single writer never waits for itself, and its connection stays warm.
         self._threads = ThreadPoolExecutor(1 if self.is_sqlite else POSTGRES_THREADS, thread_name_prefix="database")
         self._identity = ""
+        self._taking_slot = threading.Lock()
         self._slot: Any = None
         self._slot_in_doubt = False
         if not self.is_sqlite:
@@ -95,16 +97,18 @@ class Database:
     @property
     def identity(self) -> str:
         """The lowest worker slot that no living worker holds. A restarted daemon gets its old one back."""
-        if self._slot_in_doubt and not self.is_sqlite:
-            self._leave_slot()
-        if not self._identity:
-            for number in range(WORKER_SLOTS):
-                if self._take_slot(number):
-                    self._identity = f"worker-{number}"
-                    break
-            else:
-                raise TemporaryError(f"database: all {WORKER_SLOTS} worker slots are taken")
-        return self._identity
+        with self._taking_slot:
+            if self._slot_in_doubt and not self.is_sqlite:
+                self._leave_slot()
+            if not self._identity:
+                self._identity = self._free_slot()
+            return self._identity
+
+    def _free_slot(self) -> str:
+        for number in range(WORKER_SLOTS):
+            if self._take_slot(number):
+                return f"worker-{number}"
+        raise TemporaryError(f"database: all {WORKER_SLOTS} worker slots are taken")
 
     def _doubt_slot(self, *_: Any) -> None:
         # Where one connection was lost, the slot's lock may be gone with its session, and be somebody else's by now.
