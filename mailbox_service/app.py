@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import random
+import secrets
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import structlog
 
 from mailbox_service.adapters.database.storage import Database
-from mailbox_service.adapters.imap import FolderPlan, ImapAccount, ImapSource, MarkPlan
+from mailbox_service.adapters.imap import FolderPlan, FolderWatcher, ImapAccount, ImapSource, MarkPlan
 from mailbox_service.adapters.secrets import TokenSecrets
 from mailbox_service.adapters.smtp import SmtpAccount, SmtpTransport
 from mailbox_service.adapters.templates import Templates
@@ -34,6 +36,9 @@ log = structlog.get_logger()
 # SIGTERM to exit: systemd waits 90 s, docker 10 s; what is under way gets most of the shorter one.
 SHUTDOWN_SECONDS = 8.0
 ENDING_TRIES = 3
+# Long enough for a server's restart, short enough that a reporter still gets an answer the same day.
+DEAF_AFTER = timedelta(minutes=15)
+VIGIL_SECONDS = 60.0
 RESTART_FIRST_SECONDS, RESTART_LONGEST_SECONDS = 1.0, 60.0
 
 
@@ -45,10 +50,12 @@ def now() -> datetime:
 class Service:
     """Everything of one configuration, put together but not running."""
 
-    def __init__(self, config: Config, database: Database) -> None:
+    def __init__(self, config: Config, database: Database, instance: str = "") -> None:
         self.config, self.database = config, database
         self.mailboxes = {m.name: _mailbox(m) for m in config.mailboxes}
         generation, secret = TokenSecrets.load_or_create(config.secret_file).current
+        # A database that is begun anew under an old secret must not give old names to new mails.
+        secret = hmac.digest(secret, instance.encode(), "sha256")
         correspondence = Correspondence(TokenKey(generation, secret), config.outbox.give_up_after)
         # Jitter needs no secrecy.
         timing = Timing(now, random.random, config.database.lease)
@@ -82,7 +89,7 @@ class Service:
         database = Database.open(config.database.connection_url())
         try:
             _bring_up_to_date(database, migrate=config.database.migrate_at_start)
-            return cls(config, database)
+            return cls(config, database, database.run(lambda tx: tx.instance(secrets.token_hex(16))))
         except BaseException:
             database.close()
             raise
@@ -94,7 +101,7 @@ class Service:
         await self._take_over()
         doors = [self._keep(f"watch {m}", w.watch) for m, s in self.sources.items() for w in s.watchers]
         doors += [self._keep(f"mark {m}", s.marker.mark) for m, s in self.sources.items()]
-        doors += [self._keep("clocks", self.clocks.run)]
+        doors += [self._keep("clocks", self.clocks.run), self._keep("vigil", self._keep_vigil)]
         worker = self._keep("worker", self.intake.run)
         sender = self._keep("outbox", self.outbox.run)
         log.info("running", mailbox=",".join(self.mailboxes))
@@ -162,17 +169,38 @@ class Service:
             alarm=self._alarm,
         )
 
+    async def _keep_vigil(self) -> None:
+        """Notice that we no longer hear: a folder that could not be looked at for DEAF_AFTER raises an alarm."""
+        started = now()
+        while True:
+            await asyncio.sleep(VIGIL_SECONDS)
+            for name, source in self.sources.items():
+                for watcher in source.watchers:
+                    if deaf(watcher, started, now()):
+                        status = watcher.status
+                        what = f"the folder {status.folder} cannot be looked at ({status.last_error})"
+                        await self._raise_alarm(
+                            name, "deaf", what, "run `mailbox-service check`, and mend what it names"
+                        )
+
     def _alarm(self, mailbox: str, what: str) -> None:
         remedy = "run `mailbox-service check`, and correct the password or the server"
-        task = asyncio.create_task(self._raise_alarm(mailbox, what, remedy), name="alarm")
+        task = asyncio.create_task(self._raise_alarm(mailbox, "imap", what, remedy), name="alarm")
         self._alarms.add(task)
         task.add_done_callback(self._alarms.discard)
 
-    async def _raise_alarm(self, mailbox: str, what: str, remedy: str) -> None:
+    async def _raise_alarm(self, mailbox: str, name: str, what: str, remedy: str) -> None:
         try:
-            await self.clocks.raise_alarm(mailbox, "imap", what, remedy)
+            await self.clocks.raise_alarm(mailbox, name, what, remedy)
         except MailboxServiceError as error:
             log.error("alarm not raised", mailbox=mailbox, error_type=type(error).__name__, reason=error)
+
+
+def deaf(watcher: FolderWatcher, started: datetime, moment: datetime) -> bool:
+    """Whether a folder that should be there has not been looked at for DEAF_AFTER, and is not being looked at now."""
+    if watcher.status.connected or (watcher.junk and not watcher.status.found):
+        return False
+    return moment - (watcher.status.last_poll_at or started) > DEAF_AFTER
 
 
 async def _kept_alive(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

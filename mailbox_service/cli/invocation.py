@@ -39,15 +39,17 @@ class Invocation:
         found = context.find_object(Invocation)
         return found if found is not None else Invocation()
 
-    def config(self) -> Config:
+    def config(self, *, mail_files: bool = True) -> Config:
         """The configuration, from where the operator named it or from the first usual place.
 
+        Without `mail_files` nothing is asked for that only the mail servers need: the emergency brake must work
+        from a shell that does not have the daemon's secrets.
         Raises: ConfigurationError.
         """
         from mailbox_service.config import load
 
         quiet_logs()
-        return load(self._file(), os.environ)
+        return load(self._file(), os.environ, mail_files=mail_files)
 
     def _file(self) -> Path:
         named = self.config_file or os.environ.get(CONFIG_VARIABLE)
@@ -69,7 +71,7 @@ class Invocation:
         from mailbox_service.adapters.database import schema
         from mailbox_service.adapters.database.storage import Database
 
-        config = self.config()
+        config = self.config(mail_files=False)
         file = config.database.sqlite_path
         if file is not None and not file.exists():
             raise PermanentError(f"there is no database {file} yet; run `mailbox-service migrate`")
@@ -86,7 +88,7 @@ class Invocation:
         """The whole service, not running. Raises: as Service.open."""
         from mailbox_service.app import Service
 
-        service = Service.open(self.config())
+        service = Service.open(self.config(mail_files=False))
         try:
             yield service
         finally:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(name="outbox", help="What goes out; one row is one mail to one recipient.", no_args_is_help=True)
 
-States = Literal["waiting", "sent", "failed", "shadow"]
+States = Literal["waiting", "sent", "failed", "shadow", "withdrawn"]
 Id = Annotated[
     int, typer.Argument(metavar="ID", min=1, max=HIGHEST_ID, help="The number of the mail.", show_default=False)
 ]

@@ -62,14 +62,15 @@ _TEXTS = {
 }
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Config:
+def load(path: Path, environ: Mapping[str, str], *, mail_files: bool = True) -> Config:
     """The configuration in the YAML file `path`; `environ` is where `password_env` keys look.
 
-    Paths in it are made absolute, from the folder of the file. Passwords are tried but not kept.
+    Paths in it are made absolute, from the folder of the file. Passwords are tried but not kept; those of the mail
+    servers, and their certificates, only with `mail_files`: who looks at a listing need not have them.
     Raises: ConfigurationError with all problems, each `FILE:LINE: path.to.key: what is wrong; remedy`.
     """
     document = read_document(path)
-    context = LoadContext(path.absolute().parent, environ)
+    context = LoadContext(path.absolute().parent, environ, mail_files)
     problems = list(document.problems)
     config = None
     try:

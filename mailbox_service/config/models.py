@@ -89,18 +89,21 @@ class WithPassword(Section):
     def _one_password(cls, env: str | None, info: ValidationInfo) -> str | None:
         if env is not None and info.data.get("password_file") is not None:
             raise problem("is given beside password_file; keep one of the two")
-        secret = Secret.of(None, env, info.context)
-        if secret is not None and (text := secret.problem()):
-            raise problem(text)
+        cls._try(Secret.of(None, env, info.context), info)
         return env
 
     @field_validator("password_file")
     @classmethod
     def _readable(cls, file: Path | None, info: ValidationInfo) -> Path | None:
-        secret = Secret.of(file, None, info.context)
+        cls._try(Secret.of(file, None, info.context), info)
+        return file
+
+    @classmethod
+    def _try(cls, secret: Secret | None, info: ValidationInfo) -> None:
+        if issubclass(cls, Server) and isinstance(info.context, LoadContext) and not info.context.mail_files:
+            return
         if secret is not None and (text := secret.problem()):
             raise problem(text)
-        return file
 
     def model_post_init(self, context: Any) -> None:
         # Assigned past frozen: the environment it may hold is no part of the value, nor of its repr.

@@ -36,6 +36,7 @@ class LoadContext:
 
     folder: Path
     environ: Mapping[str, str]
+    mail_files: bool = True  # try what only the mail servers need: their passwords and certificates
 
 
 def problem(text: str, *at: int | str, about_parent: bool = False) -> PydanticCustomError:
@@ -169,8 +170,8 @@ def _from_folder(value: object, info: ValidationInfo) -> object:
     return value
 
 
-def _existing_file(value: Path) -> Path:
-    if not value.is_file():
+def _existing_file(value: Path, info: ValidationInfo) -> Path:
+    if not value.is_file() and (not isinstance(info.context, LoadContext) or info.context.mail_files):
         raise problem("there is no such file; create it, or correct the path (relative to this configuration file)")
     return value
 

@@ -198,8 +198,7 @@ def _invite(screen: Screen, ground: Playground) -> None:
 
 
 def _command(folder: Path) -> str:
+    # Absolute, because a second terminal opens somewhere else.
     program = Path(sys.argv[0])
-    name = str(program) if program.name == "mailbox-service" else ".venv/bin/mailbox-service"
-    if program.is_absolute() and program.is_relative_to(Path.cwd()):
-        name = str(program.relative_to(Path.cwd()))
+    name = str(program.absolute()) if program.name == "mailbox-service" else ".venv/bin/mailbox-service"
     return f"{shlex.quote(name)} --config {shlex.quote(str(folder / 'config.yaml'))}"

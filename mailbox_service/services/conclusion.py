@@ -295,7 +295,7 @@ class _Desk:
             case = OpenCase(
                 mailbox=mailbox.name,
                 reporter=understood.message.from_.addr_spec if understood.message.from_ else None,
-                subject=clean(understood.message.subject, SUBJECT_CHARS),
+                subject=clean(self._title(understood, routing), SUBJECT_CHARS),
                 unsure=routing.unsure,
                 sealed=sealed,
                 quiet=understood.claim.quiet,
@@ -308,6 +308,12 @@ class _Desk:
         case = self.cases[routing.case]
         case.sealed = case.sealed or sealed
         return case
+
+    def _title(self, understood: Understood, routing: Routing) -> str:
+        """A case born of a redirect is called by the first message, not by "Re:" and our own words."""
+        mails = (k for name in understood.names for k in self.outbound.get(name, ()))
+        first = next((k.about_subject for k in mails if k.about == routing.with_redirected and k.about), "")
+        return first or understood.message.subject
 
     def _take_from_budget(self, decision: Decision) -> None:
         sender = decision.understood.message.from_

@@ -118,6 +118,7 @@ class Correspondence:
             "received_at": written_moment(claim.received_at),
             "size": written_size(claim.size_bytes),
             "why": why,
+            "partial": claim.partial,
         }
         return self._to_all(mailbox, _cause(claim), "held", context, about=claim.id)
 

@@ -198,6 +198,7 @@ class KnownOutbound:
     case_ref: str | None
     case_sealed: bool
     about: MessageId | None
+    about_subject: str
 
 
 @dataclass(frozen=True, slots=True)

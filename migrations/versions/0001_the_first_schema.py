@@ -179,7 +179,7 @@ def upgrade() -> None:
     sa.Column('frozen_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('finished_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('last_reply', sa.Text(), nullable=False),
-    sa.CheckConstraint("state in ('waiting', 'sent', 'failed', 'shadow')", name=op.f('ck_outbound_state')),
+    sa.CheckConstraint("state in ('waiting', 'sent', 'failed', 'shadow', 'withdrawn')", name=op.f('ck_outbound_state')),
     sa.ForeignKeyConstraint(['about_message_id'], ['message.id'], name=op.f('fk_outbound_about_message_id_message')),
     sa.ForeignKeyConstraint(['attached_message_id'], ['message.id'], name=op.f('fk_outbound_attached_message_id_message')),
     sa.ForeignKeyConstraint(['case_id'], ['cases.id'], name=op.f('fk_outbound_case_id_cases')),

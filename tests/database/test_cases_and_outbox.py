@@ -238,3 +238,8 @@ def test_odd_text_from_mail_is_storable(database: Database) -> None:
     odd_entry = JournalEntry(opened.id or CaseId(0), Event.OPENED, "\0", {"reply": "\0\udfff"})
     database.run(lambda tx: tx.add_journal([odd_entry], NOW))
     assert int(database.run(lambda tx: tx.connection.scalar(sa.select(sa.func.count(outbound.c.id)))) or 0) == 1
+
+
+def test_a_database_keeps_its_name(database: Database) -> None:
+    assert database.run(lambda tx: tx.instance("first")) == "first"
+    assert database.run(lambda tx: tx.instance("second")) == "first"

@@ -212,7 +212,7 @@ async def test_a_pass_that_finds_nothing_new_changes_nothing(
 async def until_all_is_sent(here: Scene) -> None:
     try:
         async with asyncio.timeout(60):
-            while await asyncio.to_thread(left, here.url) or len(here.sent()) != EXPECTED_MAILS:
+            while await asyncio.to_thread(left, here.url) or len(here.sent()) != EXPECTED_MAILS:  # noqa: ASYNC110 - it watches other processes
                 await asyncio.sleep(0.2)
     except TimeoutError:
         pytest.fail(f"{left(here.url)} left, {len(here.sent())} sent: {here.log()}")

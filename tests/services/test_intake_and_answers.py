@@ -402,3 +402,28 @@ async def test_a_decision_outruns_the_worker_that_has_the_message(bench: Bench) 
     await bench.intake.work_off()
     await bench.intake.work(claims)
     assert bench.dispositions() == ["case"] and not bench.mails("redirect")
+
+
+async def test_mails_that_have_not_left_are_withdrawn_by_a_decision(bench: Bench) -> None:
+    await bench.post(letter("report"))
+    await decide(bench, 0, "spam")
+    assert await bench.deliver() == []
+    assert {mail["state"] for mail in bench.mails()} == {"withdrawn"}
+
+
+async def test_what_becomes_a_case_a_second_time_is_told_again(bench: Bench) -> None:
+    await bench.post(letter("report"))
+    first = await bench.deliver()
+    await decide(bench, 0, "spam")
+    await decide(bench, 0, "case")
+    second = await bench.deliver()
+    assert [to for to, _ in second] == [to for to, _ in first]
+    assert not {m["Message-ID"] for _, m in first} & {m["Message-ID"] for _, m in second}
+
+
+async def test_a_case_born_of_a_redirect_is_called_by_the_first_message(bench: Bench) -> None:
+    await bench.post(letter("support with odd page numbers"))
+    redirect = str(bench.to(EVE)[0]["message_id"])
+    await bench.post(letter("Re: Your message", references=redirect))
+    (case,) = bench.cases()
+    assert case["subject"] == "support with odd page numbers"

@@ -458,3 +458,24 @@ def _at(tree: Any, path: list[str | int]) -> Any:
 
 def test_there_is_a_rule_for_each_mark() -> None:
     assert set(Marks.model_fields) == {mark.value for mark in Mark}
+
+
+def test_who_only_looks_needs_no_secrets_of_the_mail_servers(tmp_path: Path) -> None:
+    tree = changed(
+        "mailboxes", 0, "smtp", to={"host": "h", "ca_file": "nowhere.pem", "username": "u", "password_env": "NO"}
+    )
+    path = write(tmp_path, tree)
+    with pytest.raises(ConfigurationError) as found:
+        load(path, {})
+    assert len(found.value.problems) == 3
+    assert load(path, {}, mail_files=False).mailboxes[0].smtp.username == "u"
+
+
+def test_two_patterns_that_write_the_same_reference_are_refused(tmp_path: Path) -> None:
+    other = MINIMAL["mailboxes"][0] | {
+        "name": "other",
+        "address": "other@example.org",
+        "reference": "SEC-2026-{number:04d}",
+    }
+    with pytest.raises(ConfigurationError, match="writes the same references"):
+        load(write(tmp_path, {"mailboxes": [*MINIMAL["mailboxes"], other]}), ENVIRON)

@@ -78,7 +78,7 @@ def test_the_redirect_says_where_to_write_and_how_to_be_read_after_all() -> None
     text = " ".join(mail.body.split())
     for needed in (
         "team@example.org",
-        "nothing was filed",
+        "no report was filed",
         "If this is about security after all, just answer this mail",
     ):
         assert needed in text

@@ -14,6 +14,7 @@ from mailbox_service.services import ports
 from mailbox_service.services.ports import OutboundId
 
 PAUSED = "outbox_paused"
+INSTANCE = "instance"
 
 
 class OutboxSql(Sql):
@@ -28,6 +29,12 @@ class OutboxSql(Sql):
             insert.on_conflict_do_update(index_elements=[setting.c.name], set_={"value": insert.excluded.value})
         )
 
+    def instance(self, new: str) -> str:
+        """The name of this database, made once: `new` where it has none yet."""
+        insert = self.upsert(setting).values(name=INSTANCE, value=new).on_conflict_do_nothing()
+        self.connection.execute(insert)
+        return str(self.connection.scalar(sa.select(setting.c.value).where(setting.c.name == INSTANCE)))
+
     def outbound_named(self, message_ids: Sequence[str]) -> list[ports.KnownOutbound]:
         # A redirect belongs to no case; the message it answered may be in one by now.
         case_id = sa.func.coalesce(outbound.c.case_id, message.c.case_id)
@@ -41,6 +48,7 @@ class OutboxSql(Sql):
                 cases.c.ref,
                 sa.func.coalesce(cases.c.sealed, sa.false()),
                 outbound.c.about_message_id,
+                sa.func.coalesce(message.c.subject, ""),
             )
             .select_from(
                 outbound.outerjoin(message, outbound.c.about_message_id == message.c.id).outerjoin(

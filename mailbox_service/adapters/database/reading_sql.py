@@ -186,6 +186,14 @@ class ReadingSql(Sql):
             )
         )
 
+    def withdraw_mails(self, message_id: MessageId, now: datetime) -> None:
+        """Mails about the message that have not left yet never leave."""
+        self.connection.execute(
+            outbound.update()
+            .where(outbound.c.about_message_id == message_id, outbound.c.state == "waiting")
+            .values(state="withdrawn", finished_at=now, lease_until=None, lease_token=outbound.c.lease_token + 1)
+        )
+
     def work_again(self, message_id: MessageId, now: datetime) -> None:
         """A held message is worked once more from the start."""
         self.connection.execute(

@@ -215,4 +215,7 @@ def describe(error: Exception) -> str:
     if isinstance(original, OSError):
         return f"{type(original).__name__}: {original.strerror}"
     state = getattr(original, "sqlstate", None)
+    if state is None and type(original).__name__ == "OperationalError":
+        # No connection came about: the text speaks of host, port, user and database, never of a row.
+        return " ".join(str(original).split())[:300]
     return f"{type(original).__name__} {state or ''}".strip()

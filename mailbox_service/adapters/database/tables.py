@@ -280,7 +280,7 @@ outbound = sa.Table(
     _time("finished_at", nullable=True),
     _text("last_reply"),
     sa.UniqueConstraint("cause", "kind", "recipient"),
-    sa.CheckConstraint("state in ('waiting', 'sent', 'failed', 'shadow')", "state"),
+    sa.CheckConstraint("state in ('waiting', 'sent', 'failed', 'shadow', 'withdrawn')", "state"),
     sa.Index(None, "state", "priority", "due_at"),
     sa.Index(None, "case_id"),
 )

@@ -76,6 +76,11 @@ class FolderWatcher:
         """Whether it looks for the server's Junk folder, whatever that is called."""
         return self._plan.junk and self._plan.name is None
 
+    @property
+    def junk(self) -> bool:
+        """Whether it watches a Junk folder, which need not exist."""
+        return self._plan.junk
+
     # --- the two ways to run ----------------------------------------------------------------------------------
 
     async def watch(self) -> None:
