@@ -27,7 +27,7 @@ async def work_off(service: app.Service) -> tuple[float, int]:
     while True:
         await asyncio.sleep(POLL_SECONDS)
         left, settled = await service.database.transact(
-            lambda tx: (tx.waiting(names, app.now()), tx.backlog_settled(names[0]) and tx.known_mailboxes() == names)
+            lambda tx: (tx.waiting(names), tx.backlog_settled(names[0]) and tx.known_mailboxes() == names)
         )
         if settled and not left["messages"] and not left["marks"] and not left["mails"]:
             break

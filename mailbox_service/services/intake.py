@@ -129,9 +129,13 @@ class Intake:
         await self._storage.transact(lambda tx: tx.folder_caught_up(folder, now))
         self._ring_for_marks()  # what a former run left to mark can be marked now that the folder is open
 
+    async def has_mark_jobs(self, folder: FolderId) -> bool:
+        now = self._timing.clock()
+        return await self._storage.transact(lambda tx: tx.has_mark_jobs(folder, now))
+
     async def mark_jobs(self, folder: FolderId, limit: int) -> list[MarkJob]:
         now = self._timing.clock()
-        return await self._storage.transact(lambda tx: tx.mark_jobs(folder, limit, now))
+        return await self._storage.transact(lambda tx: tx.mark_jobs(folder, limit, now, self._lease()))
 
     async def marked(self, results: Sequence[tuple[MarkJob, MarkResult]]) -> None:
         now = self._timing.clock()

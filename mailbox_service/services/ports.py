@@ -430,7 +430,11 @@ class Transaction(Protocol):
         ...
 
     # telling the server
-    def mark_jobs(self, folder: FolderId, limit: int, now: datetime) -> list[MarkJob]: ...
+    def has_mark_jobs(self, folder: FolderId, now: datetime) -> bool: ...
+    def mark_jobs(self, folder: FolderId, limit: int, now: datetime, lease: Lease) -> list[MarkJob]:
+        """Claims jobs that are due, until the lease lapses or `marked` says what became of them."""
+        ...
+
     def marked(self, results: Sequence[tuple[MarkJob, MarkResult, datetime]]) -> None: ...
 
     # outbox: T4, T5, T6
@@ -510,8 +514,15 @@ class IntakeDoor(Protocol):
         """All the folder held at one moment is on file (called after each full comparison)."""
         ...
 
+    async def has_mark_jobs(self, folder: FolderId) -> bool:
+        """Whether `mark_jobs` would find any."""
+        ...
+
     async def mark_jobs(self, folder: FolderId, limit: int) -> list[MarkJob]:
-        """Messages of the folder whose fate is committed and that are due to be flagged or moved."""
+        """Messages of the folder whose fate is committed and that are due to be flagged or moved.
+
+        They are the caller's for some minutes: two daemons that MOVE one message at the same time make two of it.
+        """
         ...
 
     async def marked(self, results: Sequence[tuple[MarkJob, MarkResult]]) -> None:

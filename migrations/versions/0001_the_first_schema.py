@@ -203,6 +203,7 @@ def upgrade() -> None:
     sa.Column('mark_state', sa.Text(), nullable=False),
     sa.Column('mark_attempts', sa.Integer(), server_default='0', nullable=False),
     sa.Column('mark_due_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('mark_owner', sa.Text(), nullable=True),
     sa.CheckConstraint("mark_state in ('none', 'waiting', 'done', 'gone')", name=op.f('ck_source_mark_state')),
     sa.ForeignKeyConstraint(['folder_id'], ['folder.id'], name=op.f('fk_source_folder_id_folder')),
     sa.ForeignKeyConstraint(['message_id'], ['message.id'], name=op.f('fk_source_message_id_message')),

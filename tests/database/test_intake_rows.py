@@ -262,17 +262,29 @@ def test_the_server_is_told_only_after_the_fate_is_committed_and_of_every_copy(d
     inbox = folder(database)
     batch = [new(b"a", folder=inbox, uid=1), new(b"a", folder=inbox, uid=2)]
     (claim,) = database.run(lambda tx: tx.store(batch, NOW, LEASE))
-    assert database.run(lambda tx: tx.mark_jobs(inbox, 10, NOW)) == []
+    assert database.run(lambda tx: tx.mark_jobs(inbox, 10, NOW, LEASE)) == []
     database.run(lambda tx: tx.finish([finished(claim)], NOW))
     database.run(lambda tx: tx.store([new(b"a", folder=inbox, uid=3)], NOW, LEASE))
-    jobs = database.run(lambda tx: tx.mark_jobs(inbox, 10, NOW))
+    jobs = database.run(lambda tx: tx.mark_jobs(inbox, 10, NOW, LEASE))
     assert [(job.uid, job.mark) for job in jobs] == [(1, Mark.SPAM), (2, Mark.SPAM), (3, Mark.SPAM)]
     results = [MarkResult.DONE, MarkResult.GONE, MarkResult.RETRY]
     rows = [(job, result, NOW + timedelta(minutes=1)) for job, result in zip(jobs, results, strict=True)]
     database.run(lambda tx: tx.marked(rows))
-    assert database.run(lambda tx: tx.mark_jobs(inbox, 10, NOW)) == []
-    (job,) = database.run(lambda tx: tx.mark_jobs(inbox, 10, NOW + timedelta(minutes=2)))
+    assert database.run(lambda tx: tx.mark_jobs(inbox, 10, NOW, LEASE)) == []
+    (job,) = database.run(lambda tx: tx.mark_jobs(inbox, 10, NOW + timedelta(minutes=2), LEASE))
     assert (job.uid, job.attempts) == (3, 1)
+
+
+def test_two_daemons_never_mark_the_same_message_and_a_dead_ones_marks_are_given_back(database: Database) -> None:
+    inbox = folder(database)
+    (claim,) = database.run(lambda tx: tx.store([new(b"a", folder=inbox, uid=1)], NOW, LEASE))
+    database.run(lambda tx: tx.finish([finished(claim)], NOW))
+    assert database.run(lambda tx: tx.has_mark_jobs(inbox, NOW))
+    assert len(database.run(lambda tx: tx.mark_jobs(inbox, 10, NOW, LEASE))) == 1
+    assert not database.run(lambda tx: tx.has_mark_jobs(inbox, NOW))
+    assert database.run(lambda tx: tx.mark_jobs(inbox, 10, NOW, LEASE)) == []
+    assert database.run(lambda tx: tx.release_leases(LEASE.owner, NOW)) == 1
+    assert len(database.run(lambda tx: tx.mark_jobs(inbox, 10, NOW, LEASE))) == 1
 
 
 def test_a_message_moved_out_of_junk_is_worked_again_and_not_marked_as_spam_meanwhile(database: Database) -> None:
@@ -280,7 +292,7 @@ def test_a_message_moved_out_of_junk_is_worked_again_and_not_marked_as_spam_mean
     (claim,) = database.run(lambda tx: tx.store([new(b"a", folder=junk, uid=1, junk=True)], NOW, LEASE))
     database.run(lambda tx: tx.finish([finished(claim)], NOW))
     assert database.run(lambda tx: tx.store([new(b"a", folder=inbox, uid=1)], NOW, LEASE)) == []
-    assert database.run(lambda tx: tx.mark_jobs(inbox, 10, NOW)) == []
+    assert database.run(lambda tx: tx.mark_jobs(inbox, 10, NOW, LEASE)) == []
     (again,) = database.run(lambda tx: tx.claim_messages(1, NOW, lapsed(), BOX))
     assert (again.id, again.junk) == (claim.id, False)
 
@@ -294,4 +306,4 @@ def test_a_message_in_junk_that_a_person_sorted_is_not_worked_again(database: Da
     database.run(lambda tx: tx.finish([finished(decided)], NOW))
     database.run(lambda tx: tx.store([new(b"a", folder=inbox, uid=1)], NOW, LEASE))
     assert database.run(lambda tx: tx.claim_messages(1, NOW + SOON, lapsed(), BOX)) == []
-    assert [job.mark for job in database.run(lambda tx: tx.mark_jobs(inbox, 10, NOW))] == [Mark.SPAM]
+    assert [job.mark for job in database.run(lambda tx: tx.mark_jobs(inbox, 10, NOW, LEASE))] == [Mark.SPAM]

@@ -60,6 +60,9 @@ class MemoryDoor:
         self.caught.append(folder)
         await self._notify()
 
+    async def has_mark_jobs(self, folder: FolderId) -> bool:
+        return any(job.folder_id == folder for job in self.jobs)
+
     async def mark_jobs(self, folder: FolderId, limit: int) -> list[MarkJob]:
         return [job for job in self.jobs if job.folder_id == folder][:limit]
 

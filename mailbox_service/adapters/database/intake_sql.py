@@ -304,6 +304,11 @@ class IntakeSql(Sql):
                 .where(table.c.state == "waiting", table.c.lease_owner == owner, table.c.lease_until > now)
                 .values(lease_until=None)
             ).rowcount
+        released += self.connection.execute(
+            source.update()
+            .where(source.c.mark_state == "waiting", source.c.mark_owner == owner, source.c.mark_due_at > now)
+            .values(mark_due_at=now, mark_owner=None)
+        ).rowcount
         return released
 
     def return_message(self, claim: ports.Claim, due_at: datetime) -> None:
@@ -364,14 +369,32 @@ class IntakeSql(Sql):
 
     # --- telling the server --------------------------------------------------------------------------------
 
-    def mark_jobs(self, folder_id: ports.FolderId, limit: int, now: datetime) -> list[ports.MarkJob]:
+    def has_mark_jobs(self, folder_id: ports.FolderId, now: datetime) -> bool:
+        return bool(self.connection.scalar(sa.select(self._marks_due(folder_id, now).limit(1).exists())))
+
+    def mark_jobs(
+        self, folder_id: ports.FolderId, limit: int, now: datetime, lease: ports.Lease
+    ) -> list[ports.MarkJob]:
+        due = self._marks_due(folder_id, now).order_by(source.c.mark_due_at, source.c.id).limit(limit)
+        ids = self.connection.scalars(due.with_for_update(skip_locked=True)).all()
+        if not ids:
+            return []
         rows = self.connection.execute(
-            sa.select(source.c.id, source.c.folder_id, source.c.uid, source.c.mark, source.c.mark_attempts)
-            .where(source.c.mark_state == "waiting", source.c.folder_id == folder_id, source.c.mark_due_at <= now)
-            .order_by(source.c.mark_due_at, source.c.id)
-            .limit(limit)
+            source.update()
+            .where(source.c.id.in_(ids))
+            .values(mark_due_at=lease.until, mark_owner=lease.owner)
+            .returning(source.c.id, source.c.folder_id, source.c.uid, source.c.mark, source.c.mark_attempts)
         )
-        return [ports.MarkJob(r.id, ports.FolderId(r.folder_id), r.uid, Mark(r.mark), r.mark_attempts) for r in rows]
+        return sorted(
+            (ports.MarkJob(r.id, ports.FolderId(r.folder_id), r.uid, Mark(r.mark), r.mark_attempts) for r in rows),
+            key=lambda job: job.uid,
+        )
+
+    @staticmethod
+    def _marks_due(folder_id: ports.FolderId, now: datetime) -> sa.Select[Any]:
+        return sa.select(source.c.id).where(
+            source.c.mark_state == "waiting", source.c.folder_id == folder_id, source.c.mark_due_at <= now
+        )
 
     def marked(self, results: Sequence[tuple[ports.MarkJob, ports.MarkResult, datetime]]) -> None:
         if not results:

@@ -234,6 +234,7 @@ source = sa.Table(
     sa.Column("mark_state", sa.Text, nullable=False),
     _int("mark_attempts"),
     _time("mark_due_at", nullable=True),
+    sa.Column("mark_owner", sa.Text),
     sa.UniqueConstraint("folder_id", "uid"),
     sa.CheckConstraint("mark_state in ('none', 'waiting', 'done', 'gone')", "mark_state"),
     sa.Index(None, "message_id"),

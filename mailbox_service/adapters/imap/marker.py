@@ -122,7 +122,7 @@ class Marker:
 
     async def _work_waiting(self) -> bool:
         for state in self._watched():
-            if await self._door.mark_jobs(state.id, 1):
+            if await self._door.has_mark_jobs(state.id):
                 return True
         return False
 
