@@ -1,4 +1,4 @@
-"""How often senders are answered automatically (threat-model.md, "Automatic replies")."""
+"""How often senders are answered automatically (RFC 3834 §2)."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def _new_case(subject: Subject, thread: Thread, why: str, ack_unauthenticated: b
 
 
 def answer_refusal(subject: Subject, *, ack_unauthenticated: bool) -> str:
-    """Why this sender must not be answered automatically, or "" (threat-model.md "Automatic replies")."""
+    """Why this sender must not be answered automatically, or "" (RFC 3834 §2, §5)."""
     authenticated = subject.authentication.result is AuthResult.PASS
     rules = (
         (subject.sender is None, "it has no single clean author address"),

@@ -1,6 +1,6 @@
 """Unguessable, deterministic names: Message-IDs of what we send, and the loop marker.
 
-A Message-ID of ours is a token (threat-model.md, evidence T): 128 bits of HMAC-SHA-256 over instance, cause, kind
+A Message-ID of ours is a token: 128 bits of HMAC-SHA-256 over instance, cause, kind
 and recipient of its outbox row. The same row always gets the same one, whenever and wherever it is computed.
 """
 

@@ -54,7 +54,8 @@ class Narrator:
             kind = sent.kind
             cause = await self._ground.caused_by(sent)
             if cause is not None:
-                latency_ms = (arrival.at - cause.at) * 1000
+                # An answer may arrive before the submission server has had time to say that it took the mail.
+                latency_ms = max(arrival.at - cause.at, 0.0) * 1000
                 after = f", {latency_ms:.0f} ms after submission"
                 if arrival.recipient == cause.sender:
                     self.latencies_ms.append(latency_ms)

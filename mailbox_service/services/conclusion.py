@@ -1,6 +1,6 @@
 """T3: what follows from a batch of understood messages, written in one transaction.
 
-Case, journal, outbox rows and the finished messages stand or fall together (reliability.md, fault point 10).
+Case, journal, outbox rows and the finished messages stand or fall together.
 The batch is decided message by message, in the order of arrival, and written with set statements.
 """
 

@@ -1,6 +1,6 @@
 """The mails that follow from what happened, as rows for the outbox: to whom, which template, with which values.
 
-A reporter's mail is built without any access to the text of the report (threat-model.md, rows 1 and 2).
+A reporter's mail is built without any access to the text of the report: an answer must not become an oracle.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class MarkResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Exactly one recipient a row (reliability.md, fault point 17)."""
+    """Exactly one recipient a row."""
 
     mail_from: str
     rcpt_to: str
