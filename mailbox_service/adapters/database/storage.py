@@ -29,6 +29,14 @@ COLLISION_TRIES = 4
 # PostgreSQL connections of one daemon: intake, outbox, marks and clocks at once. SQLite has one writer anyway.
 POSTGRES_THREADS = 4
 # Far above any transaction of ours; a daemon that is told to stop must not wait longer for somebody else's lock.
+# A server that vanished without a word is noticed within a minute, so that no transaction waits for it for ever.
+POSTGRES_CONNECTION = {
+    "connect_timeout": 10,  # seconds
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # milliseconds
+}
 BUSY_TIMEOUT_SECONDS = 5
 WORKER_SLOTS = 64
 PRAGMAS = (
@@ -73,7 +81,7 @@ class Database:
                 pool_size=POSTGRES_THREADS,
                 max_overflow=1,  # the worker slot's own connection
                 pool_pre_ping=True,
-                connect_args={"connect_timeout": 10},
+                connect_args=POSTGRES_CONNECTION,
                 hide_parameters=True,
             )
         )
