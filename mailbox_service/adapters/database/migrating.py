@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from mailbox_service.adapters.database.tables import metadata
 from mailbox_service.errors import PermanentError, TemporaryError
 
 # PostgreSQL: two daemons that start together must not migrate together.
+BUSY_TRIES, BUSY_PAUSE_SECONDS = 20, 0.5
 MIGRATION_LOCK = 0x6D626F78
 
 
@@ -34,20 +36,29 @@ def migrate(database: Database) -> tuple[str | None, str | None]:
 
     Raises: TemporaryError when the database is away; PermanentError when it was made by a newer program.
     """
-    try:
-        with database.engine.begin() as connection:
-            if not database.is_sqlite:
-                connection.execute(sa.text("select pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-            before = MigrationContext.configure(connection).get_current_revision()
-            config = _config()
-            known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-            if before is not None and before not in known:
-                raise PermanentError(f"the database has schema {before}, made by a newer version of this program")
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            return before, MigrationContext.configure(connection).get_current_revision()
-    except (sa.exc.DBAPIError, sqlite3.Error) as error:
-        raise TemporaryError(f"database: {describe(error)}") from error
+    for attempt in range(1, BUSY_TRIES + 1):
+        try:
+            return _migrate(database)
+        except (sa.exc.DBAPIError, sqlite3.Error) as error:
+            # Switching a new SQLite file to WAL meets others who do the same with SQLITE_BUSY at once, timeout or not.
+            if "SQLITE_BUSY" not in describe(error) or attempt == BUSY_TRIES:
+                raise TemporaryError(f"database: {describe(error)}") from error
+        time.sleep(BUSY_PAUSE_SECONDS)
+    raise AssertionError("unreachable")
+
+
+def _migrate(database: Database) -> tuple[str | None, str | None]:
+    with database.engine.begin() as connection:
+        if not database.is_sqlite:
+            connection.execute(sa.text("select pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        before = MigrationContext.configure(connection).get_current_revision()
+        config = _config()
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        if before is not None and before not in known:
+            raise PermanentError(f"the database has schema {before}, made by a newer version of this program")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        return before, MigrationContext.configure(connection).get_current_revision()
 
 
 def differences(database: Database) -> list[str]:
