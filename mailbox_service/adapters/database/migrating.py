@@ -18,8 +18,8 @@ from mailbox_service.adapters.database.tables import metadata
 from mailbox_service.errors import PermanentError, TemporaryError
 
 # PostgreSQL: two daemons that start together must not migrate together.
-BUSY_TRIES, BUSY_PAUSE_SECONDS = 20, 0.5
 MIGRATION_LOCK = 0x6D626F78
+BUSY_TRIES, BUSY_PAUSE_SECONDS = 20, 0.5
 
 
 def scripts_folder() -> Path:
