@@ -20,12 +20,12 @@ from mailbox_service.core.routing import Answer, Disposition, Outcome, Routing, 
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.mailboxes import Mailbox, Mailboxes, clean
 from mailbox_service.services.ports import (
+    MARK_OF,
     CaseId,
     CollectedItem,
     Finished,
     JournalEntry,
     KnownOutbound,
-    Mark,
     MessageId,
     NewMail,
     OpenCase,
@@ -37,11 +37,6 @@ DECIDED_BY_PERSON = "decided by a person"
 REDIRECT_ANSWERED = "its redirect was answered"
 TOO_LARGE = "larger than max_message_size: only its header was fetched"
 SUBJECT_CHARS = 500
-MARKS = {
-    Disposition.REDIRECT: Mark.REDIRECTED,
-    Disposition.SPAM: Mark.SPAM,
-    Disposition.HOLD: Mark.HELD,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -451,7 +446,7 @@ def _finished(decision: Decision) -> Finished:
         claim=understood.claim,
         held=routing.disposition is Disposition.HOLD,
         disposition=routing.disposition,
-        mark=MARKS.get(routing.disposition, Mark.PROCESSED),
+        mark=MARK_OF[routing.disposition],
         why=routing.why,
         no_answer=decision.no_answer,
         case_id=decision.case.id if decision.case else None,

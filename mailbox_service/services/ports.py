@@ -78,6 +78,18 @@ class Mark(StrEnum):
     HELD = "held"
 
 
+# What the server is told of each disposition. By its plain value too, as the database has it.
+MARK_OF: dict[str, Mark] = {
+    Disposition.CASE: Mark.PROCESSED,
+    Disposition.ATTACHED: Mark.PROCESSED,
+    Disposition.AUTOMATIC: Mark.PROCESSED,
+    Disposition.BOUNCE: Mark.PROCESSED,
+    Disposition.REDIRECT: Mark.REDIRECTED,
+    Disposition.SPAM: Mark.SPAM,
+    Disposition.HOLD: Mark.HELD,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class MarkJob:
     """One message on the server that still has to be flagged or moved."""

@@ -19,17 +19,8 @@ from mailbox_service.adapters.database.tables import (
 )
 from mailbox_service.errors import LostLease, NotFound
 from mailbox_service.services import ports
-from mailbox_service.services.ports import Mark, MessageId
+from mailbox_service.services.ports import MARK_OF, Mark, MessageId
 
-MARK_OF = {
-    "case": Mark.PROCESSED,
-    "attached": Mark.PROCESSED,
-    "automatic": Mark.PROCESSED,
-    "bounce": Mark.PROCESSED,
-    "redirect": Mark.REDIRECTED,
-    "spam": Mark.SPAM,
-    "hold": Mark.HELD,
-}
 CLAIM_COLUMNS = (
     message.c.id,
     message.c.lease_token,
