@@ -1,6 +1,6 @@
 """What the services need from outside, and the values that cross that border.
 
-Adapters implement the protocols; `app.py` puts the two together. Times are aware `datetime`s in UTC.
+Adapters implement the protocols; `app/` puts the two together. Times are aware `datetime`s in UTC.
 """
 
 from __future__ import annotations
@@ -448,6 +448,13 @@ class Transaction(Protocol):
         ...
 
     def marked(self, results: Sequence[tuple[MarkJob, MarkResult, datetime]]) -> None: ...
+
+    # facts of the whole
+    def setting(self, name: str) -> str | None:
+        """One small fact that belongs to the database as a whole; None where it was never put."""
+        ...
+
+    def put_setting(self, name: str, value: str) -> None: ...
 
     # outbox: T4, T5, T6
     def outbox_paused(self) -> bool: ...

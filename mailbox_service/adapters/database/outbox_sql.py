@@ -21,19 +21,16 @@ class OutboxSql(Sql):
     """Rows of the outbox."""
 
     def outbox_paused(self) -> bool:
-        return self.connection.scalar(sa.select(setting.c.value).where(setting.c.name == PAUSED)) == "yes"
+        return self.setting(PAUSED) == "yes"
 
     def pause_outbox(self, paused: bool) -> None:
-        insert = self.upsert(setting).values(name=PAUSED, value="yes" if paused else "no")
-        self.connection.execute(
-            insert.on_conflict_do_update(index_elements=[setting.c.name], set_={"value": insert.excluded.value})
-        )
+        self.put_setting(PAUSED, "yes" if paused else "no")
 
     def instance(self, new: str) -> str:
         """The name of this database, made once: `new` where it has none yet."""
         insert = self.upsert(setting).values(name=INSTANCE, value=new).on_conflict_do_nothing()
         self.connection.execute(insert)
-        return str(self.connection.scalar(sa.select(setting.c.value).where(setting.c.name == INSTANCE)))
+        return str(self.setting(INSTANCE))
 
     def outbound_named(self, message_ids: Sequence[str]) -> list[ports.KnownOutbound]:
         # A redirect belongs to no case; the message it answered may be in one by now.

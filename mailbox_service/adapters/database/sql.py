@@ -7,6 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from mailbox_service.adapters.database.tables import setting
+
 # About 1 MiB: one row stays far below every server's limits, and a large message is never one value.
 CHUNK_BYTES = 1 << 20
 
@@ -19,6 +21,16 @@ class Sql:
     def upsert(self, table: sa.Table) -> Any:
         """INSERT of the dialect at hand, the one with ON CONFLICT. Typed Any: the two share no base class."""
         return postgresql.insert(table) if self.connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+    def setting(self, name: str) -> str | None:
+        """One small fact that belongs to the database as a whole."""
+        return self.connection.scalar(sa.select(setting.c.value).where(setting.c.name == name))
+
+    def put_setting(self, name: str, value: str) -> None:
+        insert = self.upsert(setting).values(name=name, value=value)
+        self.connection.execute(
+            insert.on_conflict_do_update(index_elements=[setting.c.name], set_={"value": insert.excluded.value})
+        )
 
 
 def chunks(data: bytes) -> list[tuple[int, bytes]]:

@@ -1,0 +1,89 @@
+"""From the sections of a `Config` to the values that services and adapters take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mailbox_service.adapters.imap import ImapAccount
+from mailbox_service.adapters.smtp import SmtpAccount
+from mailbox_service.config import Config, WithPassword
+from mailbox_service.config import Mailbox as MailboxConfig
+from mailbox_service.core.budget import AnswerLimits
+from mailbox_service.errors import TemporaryError
+from mailbox_service.services.mailboxes import Contact, Mailbox, Maintainer, Notices
+
+
+def mailbox_of(config: MailboxConfig) -> Mailbox:
+    """What the services know of a configured mailbox."""
+    return Mailbox(
+        name=config.name,
+        address=config.address,
+        project_name=config.project_name,
+        team_address=config.team_address,
+        maintainers=tuple(Maintainer(m.name, m.address) for m in config.maintainers),
+        aliases=config.aliases,
+        contacts=tuple(Contact(c.label, c.value) for c in config.contacts),
+        policy_url=config.policy_url,
+        reference=config.reference,
+        first_response_working_days=config.first_response_working_days,
+        authserv_id=config.authserv_id,
+        answer_backlog=config.answer_backlog,
+        ack_unauthenticated=config.ack_unauthenticated,
+        shadow=config.shadow,
+        limits=AnswerLimits(
+            config.limits.sender_per_day,
+            config.limits.domain_per_day,
+            config.limits.per_hour,
+            frozenset(d.lower() for d in config.limits.public_providers),
+        ),
+        notices=Notices(
+            config.notices.attachment_limit,
+            config.notices.collect_above_per_hour,
+            config.notices.collect_every,
+            config.notices.digest_at,
+        ),
+        envelope_from=config.smtp.envelope_from,
+    )
+
+
+def imap_account(mailbox: MailboxConfig, config: Config) -> ImapAccount:
+    """How to log in to the mailbox's IMAP server."""
+    imap = mailbox.imap
+    return ImapAccount(
+        host=imap.host,
+        port=imap.port,
+        security=imap.security,
+        username=imap.username,
+        password=_password(imap),
+        ca_file=str(imap.ca_file) if imap.ca_file else None,
+        allow_plaintext=imap.allow_plaintext,
+        idle=imap.idle,
+        poll_interval=imap.poll_interval.total_seconds(),
+        max_message_size_bytes=config.limits.max_message_size,
+    )
+
+
+def smtp_account(mailbox: MailboxConfig) -> SmtpAccount:
+    """How to log in to the mailbox's submission server."""
+    smtp = mailbox.smtp
+    return SmtpAccount(
+        host=smtp.host,
+        port=smtp.port,
+        security=smtp.security,
+        username=smtp.username,
+        password=_password(smtp) if smtp.username else None,
+        ca_file=smtp.ca_file,
+        allow_plaintext=smtp.allow_plaintext,
+        connections=smtp.connections,
+        timeout_seconds=smtp.timeout.total_seconds(),
+    )
+
+
+def _password(section: WithPassword) -> Callable[[], str]:
+    def read() -> str:
+        password = section.secret()
+        if password is None:
+            raise TemporaryError("no password is configured")
+        return password
+
+    return read
