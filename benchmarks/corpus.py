@@ -1,14 +1,20 @@
 """A seeded mailbox for the benchmarks: reports, questions, spam and automatic mail of realistic sizes.
 
 The bytes depend on the seed alone. Where a larger generator lies beside the repository (`../shared/bench/corpus.py`),
-`benchmarks.intake` uses that one, because its floor was measured with it.
+that one is used, because the floor was measured with it.
 """
 
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from email.message import EmailMessage
+from pathlib import Path
+
+# The larger generator, and the floor of the intake.
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "bench"
 
 WORDS = """
 parser header request token session cookie server client admin endpoint payload buffer heap stack integer length
@@ -17,6 +23,20 @@ redirect verify key nonce lock thread queue worker cache proxy timeout retry con
 the a of to in is that when with for from by an this it on as can not be was are which observed expected
 """.split()  # noqa: SIM905 - a text of words
 CLASSES = ("XSS", "SQL injection", "Path traversal", "Heap buffer overflow", "SSRF", "Auth bypass", "Use after free")
+
+
+def files(count: int, folder: Path, shared: Path = SHARED) -> list[Path]:
+    """`count` messages as files below `folder`, made once, in their order."""
+    made = folder / "eml"
+    if len(list(made.glob("*.eml"))) < count:
+        if (shared / "corpus.py").is_file():
+            command = [sys.executable, str(shared / "corpus.py"), str(folder), "--n", str(count)]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        else:
+            made.mkdir(parents=True, exist_ok=True)
+            for number, data in enumerate(messages(count), start=1):
+                (made / f"{number:06d}.eml").write_bytes(data)
+    return sorted(made.glob("*.eml"))[:count]
 
 
 def messages(count: int, seed: int = 1) -> Iterator[bytes]:

@@ -1,46 +1,65 @@
-"""The service in a process of its own, until its backlog is worked, answered and flagged. Prints figures as JSON."""
+"""The service in a process of its own, watched from inside.
+
+    python -m benchmarks.daemon CONFIG [--lag] [--profile FILE]
+
+The same as `mailbox-service run`, and on standard output: "running" when it begins. With --lag, for each line on
+standard input one line back: the longest time in milliseconds that the event loop was late since the last line.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import cProfile
-import json
 import os
-import resource
-import time
+import signal
+import sys
 from pathlib import Path
 
 from mailbox_service import app, logs
-from mailbox_service.adapters.database.reading_sql import MessageFilter
 from mailbox_service.config import load
 
-POLL_SECONDS = 0.1
+LOOK_SECONDS = 0.005
 
 
-async def work_off(service: app.Service) -> tuple[float, int]:
-    """Seconds it took, and how many messages are on file."""
+class Lag:
+    """How late the event loop comes to a call that is due: what a blocked loop makes everybody wait."""
+
+    def __init__(self) -> None:
+        self.longest_seconds = 0.0
+
+    async def watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LOOK_SECONDS
+            await asyncio.sleep(LOOK_SECONDS)
+            self.longest_seconds = max(self.longest_seconds, loop.time() - due)
+
+    def tell(self) -> None:
+        sys.stdin.readline()
+        print(f"{self.longest_seconds * 1e3:.2f}", flush=True)
+        self.longest_seconds = 0.0
+
+
+async def serve(service: app.Service, *, lag: bool) -> None:
     stop = asyncio.Event()
-    started = time.perf_counter()
-    running = asyncio.create_task(service.run(stop))
-    names = sorted(service.mailboxes)
-    while True:
-        await asyncio.sleep(POLL_SECONDS)
-        left, settled = await service.database.transact(
-            lambda tx: (tx.waiting(names), tx.backlog_settled(names[0]) and tx.known_mailboxes() == names)
-        )
-        if settled and not left["messages"] and not left["marks"] and not left["mails"]:
-            break
-    seconds = time.perf_counter() - started
-    messages = await service.database.transact(lambda tx: len(tx.list_messages(MessageFilter())))
-    stop.set()
-    await running
-    return seconds, messages
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    watching = None
+    if lag:
+        watch = Lag()
+        watching = asyncio.create_task(watch.watch(), name="lag")
+        loop.add_reader(sys.stdin, watch.tell)
+    print("running", flush=True)
+    await service.run(stop)
+    if watching is not None:
+        watching.cancel()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path)
+    parser.add_argument("--lag", action="store_true")
     parser.add_argument("--profile")
     arguments = parser.parse_args()
     config = load(arguments.config, os.environ)
@@ -48,18 +67,10 @@ def main() -> None:
     service = app.Service.open(config)
     if arguments.profile:
         profile = cProfile.Profile()
-        seconds, messages = profile.runcall(asyncio.run, work_off(service))
+        profile.runcall(asyncio.run, serve(service, lag=arguments.lag))
         profile.dump_stats(arguments.profile)
     else:
-        seconds, messages = asyncio.run(work_off(service))
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    figures = {
-        "seconds": seconds,
-        "messages": messages,
-        "rss_mb": usage.ru_maxrss / 1024,
-        "cpu_s": usage.ru_utime + usage.ru_stime,
-    }
-    print(json.dumps(figures))
+        asyncio.run(serve(service, lag=arguments.lag))
 
 
 if __name__ == "__main__":

@@ -1,165 +1,148 @@
 """Intake end to end: IMAP -> evidence stored -> sorted -> case, journal, outbox -> answer accepted by SMTP -> flagged.
 
-    python -m benchmarks.intake [--n 10000] [--database sqlite|postgres] [--floor PYTHON] [--profile FILE]
-
-Against a real Dovecot and a sink that speaks SMTP, both on this machine. Prints one table. `--floor` also measures
-the bare path of `../shared/bench/floor_e2e.py` (where it lies beside the repository) in the same run, with the
-interpreter of an environment that has what its README asks for: quote the ratio, because machines are noisy.
+The floor is the bare path of `../shared/bench/floor_e2e.py`: the same libraries without evidence, sorting or templates,
+measured in the same run, round by round in turn.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
-from benchmarks import corpus
-from tests.peers.dovecot import Dovecot, free_port
-from tests.peers.postgres import PostgresServer
+from benchmarks.options import Options
+from benchmarks.process import Sample, Watched
+from benchmarks.results import Result, listed, median
+from benchmarks.stage import Books, Ledger, Sink, Stage, check, until_settled
 
-ROOT = Path(__file__).resolve().parent.parent
-SHARED = ROOT.parent / "shared" / "bench"
-
-
-def generated(count: int, folder: Path) -> list[bytes]:
-    """The messages of the shared generator where it is there, else of our own."""
-    if not (SHARED / "corpus.py").is_file():
-        return list(corpus.messages(count))
-    subprocess.run(
-        [sys.executable, SHARED / "corpus.py", folder / "corpus", "--n", str(count)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    return [path.read_bytes() for path in sorted((folder / "corpus" / "eml").iterdir())]
+GOAL, AIM = 0.5, 0.8
+MEMORY_MB = 200
+# Slower than one message in this time is a fault, not a result.
+SECONDS_A_MESSAGE = 0.1
+START_SECONDS = 60.0
 
 
-def configuration(folder: Path, dovecot: Dovecot, user: str, smtp_port: int, url: str) -> Path:
-    (folder / "password").write_text("pw\n")
-    (folder / "password").chmod(0o600)
-    path = folder / "config.yaml"
-    caps = 100_000  # the largest that can be configured: every message is answered
-    path.write_text(
-        f"""\
-database: {{url: "{url}"}}
-mailboxes:
-  - name: security
-    address: security@example.test
-    team_address: team@example.test
-    project_name: Example
-    answer_backlog: true
-    authserv_id: mx.example.test
-    imap: {{host: 127.0.0.1, port: {dovecot.port}, security: none, username: {user}, password_file: password}}
-    smtp: {{host: 127.0.0.1, port: {smtp_port}, security: none}}
-    maintainers: [{{name: Ada, address: ada@example.test}}]
-    limits: {{sender_per_day: {caps}, domain_per_day: {caps}, per_hour: {caps}}}
-outbox: {{max_per_hour: 1000000}}
-logging: {{format: json, level: warning}}
-"""
-    )
-    return path
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One pass over a mailbox."""
+
+    count: int
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+
+    @property
+    def rate(self) -> float:
+        return self.count / self.seconds
+
+    @property
+    def cpu_ms(self) -> float:
+        """Of one message."""
+        return self.cpu_seconds / self.count * 1e3
 
 
-def run_daemon(config: Path, profile: str | None) -> dict[str, float]:
-    """Run the service in a process of its own until the backlog is done; its own figures."""
-    command = [sys.executable, "-m", "benchmarks.daemon", str(config)]
-    if profile:
-        command += ["--profile", profile]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
+@dataclass(frozen=True, slots=True)
+class ServiceRun:
+    run: Run
+    ledger: Ledger
+    samples: list[Sample]
+    began: float
 
 
-def sink(stack: ExitStack) -> int:
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.sink", str(port)], cwd=ROOT, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    process.stdout.readline()
-    stack.callback(process.wait)
-    stack.callback(process.terminate)
-    return port
+def run_service(
+    stage: Stage,
+    sink: Sink,
+    mails: Callable[[], Iterator[bytes]],
+    count: int,
+    url: str,
+    *,
+    profile: str | None = None,
+    above: int = 0,
+) -> ServiceRun:
+    """The service works off a mailbox; everything is checked. `above`: ids up to here were on file before."""
+    user = stage.filled(mails())
+    config = stage.configuration(user, sink, url)
+    accepted = sink.accepted()
+    with stage.service(config, *(["--profile", profile] if profile else [])) as process:
+        began, cpu = time.monotonic(), process.cpu_seconds()
+        books = Books(url, above)
+        try:
+            ended = until_settled(books, count, process, START_SECONDS + count * SECONDS_A_MESSAGE)
+            last = process.look()
+            ledger = books.ledger()
+        finally:
+            books.close()
+    check(ledger, count, stage.flagged(user), sink.accepted() - accepted)
+    run = Run(count, ended - began, last.cpu_seconds - cpu, last.peak_mb)
+    return ServiceRun(run, ledger, process.samples, began)
 
 
-def floor(
-    python: str, count: int, dovecot: Dovecot, user: str, smtp_port: int, url: str, folder: Path
-) -> dict[str, float]:
-    """The yardstick: the same libraries without sorting, evidence or templates."""
-    command = [
-        python, str(SHARED / "floor_e2e.py"), "batched", "--n", str(count), "--parser", "compat32",
-        "--user", user, "--imap", str(dovecot.port), "--smtp", str(smtp_port), "--url", url,
-    ]  # fmt: skip
-    (folder / "bench-work").mkdir(exist_ok=True)
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=folder)
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
+def run_floor(stage: Stage, sink: Sink, mails: Callable[[], Iterator[bytes]], count: int, url: str, python: str) -> Run:
+    """The yardstick works off a mailbox of the same messages."""
+    user = stage.filled(mails())
+    folder = stage.folder / stage.new_name("floor")
+    (folder / "bench-work").mkdir(parents=True)
+    accepted = sink.accepted()
+    process = Watched(
+        [
+            str(stage.shared / "floor_e2e.py"), "batched", "--n", str(count), "--parser", "compat32", "--user", user,
+            "--imap", str(stage.dovecot.port), "--smtp", str(sink.port),
+            "--url", url.replace("postgresql://", "postgresql+psycopg://"),
+        ],
+        folder / "log", python=python, cwd=folder,
+    )  # fmt: skip
+    figures: dict[str, Any] = json.loads(process.wait().splitlines()[-1])
+    if figures["n"] != count or sink.accepted() - accepted != count:
+        raise RuntimeError(f"the floor did not do its work: {figures}")
+    return Run(count, figures["s"], figures["cpu_s"], process.peak_mb)
 
 
-def measure(arguments: argparse.Namespace) -> Iterator[tuple[str, float, float, float]]:
-    """Rows of the table: what, messages a second, peak RSS in MB, CPU milliseconds a message."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        mails = generated(arguments.n, folder)
-        dovecot = Dovecot()
-        stack.callback(dovecot.remove)
-        stack.callback(dovecot.stop)
-        dovecot.start()
-        smtp_port = sink(stack)
-        urls = {"sqlite": lambda name: f"sqlite:///{folder / name}.db"}
-        if arguments.database == "postgres":
-            server = PostgresServer()
-            stack.callback(server.remove)
-            stack.callback(server.stop)
-            server.start()
-            urls["postgres"] = lambda _name: server.database()
-        for round_ in range(arguments.rounds):
-            if arguments.floor:
-                user = dovecot.add_user()
-                dovecot.fill(user, mails)
-                url = urls[arguments.database](f"floor{round_}").replace("postgresql://", "postgresql+psycopg://")
-                figures = floor(arguments.floor, arguments.n, dovecot, user, smtp_port, url, folder)
-                yield (
-                    "floor (batched, compat32)",
-                    figures["msgs_s"],
-                    figures["rss_mb"],
-                    figures["cpu_s"] / arguments.n * 1e3,
-                )
-            user = dovecot.add_user()
-            dovecot.fill(user, mails)
-            state = folder / f"state{round_}"
-            state.mkdir()
-            config = configuration(state, dovecot, user, smtp_port, urls[arguments.database](f"service{round_}"))
-            figures = run_daemon(config, arguments.profile)
-            assert figures["messages"] == arguments.n, figures
-            yield (
-                "mailbox-service",
-                arguments.n / figures["seconds"],
-                figures["rss_mb"],
-                figures["cpu_s"] / arguments.n * 1e3,
-            )
+def measure(stage: Stage, options: Options) -> Iterator[Result]:
+    for database in options.databases:
+        yield _measure(stage, options, database)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--n", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
-    parser.add_argument("--floor", metavar="PYTHON")
-    parser.add_argument("--profile")
-    arguments = parser.parse_args()
-    print(f"{arguments.n} messages, {arguments.database}, {os.cpu_count()} cores")
-    print(f"{'what':28} {'msgs/s':>8} {'RSS MB':>8} {'CPU ms':>8} {'of floor':>9}")
-    last_floor = 0.0
-    for what, rate, rss, cpu in measure(arguments):
-        if what.startswith("floor"):
-            last_floor = rate
-        share = f"{rate / last_floor:9.2f}" if last_floor and not what.startswith("floor") else ""
-        print(f"{what:28} {rate:8.0f} {rss:8.0f} {cpu:8.2f} {share}", flush=True)
+def _measure(stage: Stage, options: Options, database: str) -> Result:
+    result = Result(f"intake-{database}")
+    sink = stage.sink()
+    mails = stage.mail(options.n)
+    floors: list[Run] = []
+    services: list[ServiceRun] = []
+    for number in range(options.rounds):
+        if options.floor:
+            floors.append(run_floor(stage, sink, mails, options.n, stage.database(database), options.floor))
+            options.tell(f"{result.measure} round {number + 1}: floor {_told(floors[-1])}")
+        services.append(run_service(stage, sink, mails, options.n, stage.database(database), profile=options.profile))
+        options.tell(f"{result.measure} round {number + 1}: service {_told(services[-1].run)}")
+    _rows(result, options.n, database, floors, services)
+    longest = services[-1]
+    result.plots["memory"] = [[round(s.at - longest.began, 2), round(s.rss_mb, 1)] for s in longest.samples]
+    result.plots["count"] = options.n
+    return result
 
 
-if __name__ == "__main__":
-    main()
+def _told(run: Run) -> str:
+    return f"{run.rate:.0f} msgs/s, {run.cpu_ms:.2f} CPU ms a message, peak {run.peak_mb:.0f} MB"
+
+
+def _rows(result: Result, count: int, database: str, floors: list[Run], services: list[ServiceRun]) -> None:
+    name = {"sqlite": "SQLite, synchronous=FULL", "postgres": "PostgreSQL"}[database]
+    runs = [service.run for service in services]
+    rates = f"{median([r.rate for r in runs]):.0f} msgs/s, {median([r.cpu_ms for r in runs]):.2f} CPU ms a message"
+    what = f"intake, {count:,} messages, {name}"
+    if floors:
+        ratios = [service.rate / floor.rate for service, floor in zip(runs, floors, strict=True)]
+        cpu = [floor.cpu_ms / service.cpu_ms for service, floor in zip(runs, floors, strict=True)]
+        reached = f"{median(ratios):.2f} x floor (rounds {listed(ratios)}; by CPU {median(cpu):.2f}): {rates}"
+        result.add(what, f">= {GOAL} x floor, aiming at {AIM}", reached, median(ratios) >= GOAL)
+        floor = f"{median([f.rate for f in floors]):.0f} msgs/s, {median([f.cpu_ms for f in floors]):.2f} CPU ms"
+        result.add(f"the floor of the same rounds, {name}", "", f"{floor}, peak {floors[-1].peak_mb:.0f} MB")
+    else:
+        result.add(what, f">= {GOAL} x floor (not measured)", rates)
+    peak = max(run.peak_mb for run in runs)
+    result.add(f"peak memory of it, {name}", f"<= {MEMORY_MB} MB", f"{peak:.0f} MB", peak <= MEMORY_MB)
+    ledger = services[-1].ledger
+    on_file = f"{ledger.messages:,} on file and flagged, {ledger.acknowledged:,} acknowledged, {ledger.held} held"
+    result.add(f"checked, {name}", "all", f"{on_file}, {ledger.mails_sent:,} mails accepted")

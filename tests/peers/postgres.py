@@ -36,10 +36,10 @@ class PostgresServer:
     show the difference.
     """
 
-    def __init__(self, *, fsync: bool = True) -> None:
+    def __init__(self, *, fsync: bool = True, shared_buffers: str = "16MB") -> None:
         """Make the cluster; nothing runs before `start`. Fails the test when PostgreSQL is not installed."""
         self._binaries = _binaries()
-        self._fsync = fsync
+        self._fsync, self._shared_buffers = fsync, shared_buffers
         self._databases = 0
         self._process: subprocess.Popen[str] | None = None
         self.log: list[str] = []
@@ -102,7 +102,7 @@ class PostgresServer:
             "port": str(self.port),
             "unix_socket_directories": str(self.folder),
             "fsync": "on" if self._fsync else "off",
-            "shared_buffers": "16MB",
+            "shared_buffers": self._shared_buffers,
             "max_connections": "60",
             "lc_messages": "C",  # `_follow` reads the log
         }
