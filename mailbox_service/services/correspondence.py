@@ -162,7 +162,9 @@ class Correspondence:
     def _about(self, mailbox: Mailbox, understood: Understood, case: OpenCase) -> dict[str, object]:
         message, claim = understood.message, understood.claim
         sealed = case.sealed
-        text = harmless(message.text, keep_newlines=True).strip()
+        # A text may have 4 MB, of which the notice shows the beginning, and this runs inside a transaction.
+        whole = message.text.strip()
+        text = harmless(whole[: 2 * NOTICE_TEXT_CHARS], keep_newlines=True).strip()
         # Ciphertext may travel as it came. A plain mail in a sealed case may not: it talks about what is sealed.
         clear_in_sealed = sealed and message.encryption is Encryption.NONE
         small = claim.size_bytes <= mailbox.notices.attachment_limit_bytes
@@ -178,7 +180,7 @@ class Correspondence:
             "received_at": written_moment(claim.received_at),
             "subject": "" if sealed else clean(message.subject),
             "text": "" if sealed else text[:NOTICE_TEXT_CHARS],
-            "text_cut": not sealed and len(text) > NOTICE_TEXT_CHARS,
+            "text_cut": not sealed and (len(text) > NOTICE_TEXT_CHARS or len(whole) > 2 * NOTICE_TEXT_CHARS),
             "attachments": []
             if sealed
             else [

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mailbox_service.core.automatic import LOOP_MARKER, Automatic, AutomaticMail, recognise
 from mailbox_service.core.evidence import Authentication, authenticate
 from mailbox_service.core.message import Encryption, ParsedMessage, parse
+from mailbox_service.core.message.scanning import find
 from mailbox_service.core.routing import Subject
 from mailbox_service.services.mailboxes import Mailbox
 from mailbox_service.services.ports import Claim
@@ -79,7 +80,7 @@ def _without_detail(address: str) -> str:
 
 
 def _content_digest(message: ParsedMessage, data: bytes) -> str:
-    ends = [end + len(blank) for blank in (b"\n\n", b"\n\r\n") if (end := data.find(blank)) >= 0]
+    ends = [end + len(blank) for blank in (b"\n\n", b"\n\r\n") if (end := find(data, blank, 0, len(data))) >= 0]
     digest = hashlib.sha256(message.subject.encode("utf-8", "replace") + b"\0")
     digest.update(memoryview(data)[min(ends, default=len(data)) :])
     return digest.hexdigest()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from mailbox_service.core.display import harmless
 from mailbox_service.core.message import fields as header
+from mailbox_service.core.message import scanning
 from mailbox_service.core.message.addresses import ADDRESSES, Listed, read_addresses
 from mailbox_service.core.message.charsets import decode
 from mailbox_service.core.message.reading import SUBJECT_CHARS, TEXT_LIMIT_CHARS, Reader
@@ -54,7 +55,7 @@ def parse(raw: bytes) -> ParsedMessage:
 
 def _parse(raw: bytes) -> ParsedMessage:
     if b"\n" not in raw and b"\r" in raw:
-        raw = raw.replace(b"\r", b"\n")  # classic Mac line ends throughout; the only case in which bytes are copied
+        raw = scanning.replaced(raw, b"\r", b"\n")  # an old Macintosh; the only case in which bytes are copied
     odd_start: set[str] = set()
     root = Entity(raw, message_start(raw, 0, len(raw), odd_start), len(raw))
     fields = header.read_fields(raw, root.start, root.end)

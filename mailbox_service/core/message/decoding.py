@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import binascii
-import re
 import string
+
+from mailbox_service.core.message import scanning
 
 _BASE64 = (string.ascii_letters + string.digits + "+/").encode()
 _NOT_BASE64 = bytes(b for b in range(256) if b not in _BASE64 and b != ord("="))
@@ -12,7 +13,6 @@ _SAMPLE_BYTES = 1024
 _FEW_FOREIGN_BYTES = 8  # rubbish in a short text, not prose
 # Two base64 texts pasted together are seen in the wild; hundreds are not.
 _PASTED_SEGMENTS = 50
-_LINE_ENDS = re.compile(r"\r\n?")
 
 
 def decoded(buf: bytes, start: int, end: int, encoding: str, limit_bytes: int) -> tuple[bytes, bool]:
@@ -49,18 +49,18 @@ def decoded_size(buf: bytes, start: int, end: int, encoding: str) -> int:
     """The size of the decoded content in bytes; exact for well-formed content, without decoding it."""
     size = max(0, end - start)
     if encoding == "base64":
-        size -= buf.count(b"\n", start, end) + buf.count(b"\r", start, end)
+        size -= scanning.count(buf, b"\n", start, end) + scanning.count(buf, b"\r", start, end)
         tail = buf[max(start, end - 8) : end]
         return max(0, (size - tail.count(b"=")) * 3 // 4)
     if encoding == "quoted-printable":
-        return max(0, size - 2 * buf.count(b"=", start, end) - buf.count(b"=\r\n", start, end))
+        return max(0, size - 2 * scanning.count(buf, b"=", start, end) - scanning.count(buf, b"=\r\n", start, end))
     return size
 
 
 def tidy(text: str) -> str:
     """`text` with LF as its only line end and without NUL."""
     if "\r" in text:
-        text = _LINE_ENDS.sub("\n", text)
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.replace("\0", "") if "\0" in text else text
 
 

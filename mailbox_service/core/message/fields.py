@@ -8,12 +8,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from urllib.parse import unquote_to_bytes
 
-from mailbox_service.core.message import charsets
+from mailbox_service.core.message import charsets, scanning
 
 # Postfix's header_size_limit is 100 KB; real headers with ARC chains reach some 30 KB.
 HEADER_BLOCK_BYTES = 256 * 1024
 # Every line of the block can be a field of its own; no real mail has more than a few hundred.
 HEADER_FIELDS = 2_000
+# Of one block, those that continue a field included; a block of nothing but these has more than a hundred thousand.
+HEADER_LINES = 20_000
+# Carriage returns before one line feed. Some programs write two or three; a search must not follow them for ever.
+CARRIAGE_RETURNS = 1_000
+# Inside of one line. A mail made on an old Macintosh has some lines of this kind, and no From among them.
+BARE_CARRIAGE_RETURNS = 100
 # Subject, ids, DKIM keys: RFC 5322 lines are below 1 KB, so this is eight folded lines of the longest kind.
 HEADER_VALUE_CHARS = 8 * 1024
 # Lists of people and of ids are longer for good reasons: 200 addresses at 80 characters, 100 references.
@@ -23,8 +29,9 @@ PARAMETERS = 100  # of one Content-Type or Content-Disposition, RFC 2231 continu
 MESSAGE_ID_CHARS = 998  # RFC 5322 §2.1.1: an id cannot be folded, so it fits a line
 MESSAGE_IDS = 100  # of one References field; threads of more mails keep their newest
 
-_HEADER_END = re.compile(rb"\n\r*\n")
-_BLANK_LINE = re.compile(rb"\r*\n")
+_HEADER_END = re.compile(rb"\n\r{0,%d}+\n" % CARRIAGE_RETURNS)
+_HEADER_END_BYTES = CARRIAGE_RETURNS + 2
+_BLANK_LINE = re.compile(rb"\r{0,%d}+\n" % CARRIAGE_RETURNS)
 _PLAIN_NAME = re.compile(r"[!-9;-~]+")
 _KNOWN_FIELD = re.compile(
     r"(?:from|to|cc|subject|date|message-id|mime-version|content-[a-z-]+|received|reply-to|references|x-[a-z-]+)"
@@ -53,6 +60,7 @@ class Fields:
 
     items: list[tuple[str, str]] = field(default_factory=list)
     body_start: int = 0
+    lines: int = 0
     authors: int = 0
     odd_author: bool = False
     truncated: bool = False
@@ -69,8 +77,11 @@ class Fields:
         return sum(1 for n, _ in self.items if n == name)
 
 
-def read_fields(buf: bytes, start: int, end: int) -> Fields:
-    """The header block that begins at `start` of `buf`, and where its body begins; never reads beyond `end`."""
+def read_fields(buf: bytes, start: int, end: int, lines_limit: int = HEADER_LINES) -> Fields:
+    """The header block that begins at `start` of `buf`, and where its body begins; never reads beyond `end`.
+
+    Of a block of more than `lines_limit` lines only the first are read.
+    """
     found = Fields(body_start=end)
     if start >= end:
         return found
@@ -82,12 +93,17 @@ def read_fields(buf: bytes, start: int, end: int) -> Fields:
     close = _HEADER_END.search(buf, start, window)
     if close is None and window < end:
         _cut(found)
-        close = _HEADER_END.search(buf, window - 1, end)
+        # One byte back, and more for the carriage returns: the end may lie across the border.
+        close = scanning.search(_HEADER_END, _HEADER_END_BYTES, buf, max(start, window - _HEADER_END_BYTES), end)
     block_end = min(close.start(), window) if close else window
     if close:
         found.body_start = close.end()
-    lines = buf[start:block_end].decode("latin-1").split("\n")
+    lines = buf[start:block_end].decode("latin-1").split("\n", lines_limit)
+    found.lines = len(lines)
+    unread = lines.pop() if len(lines) > lines_limit else ""
     stop = _split(lines, found)
+    if stop is None and unread:
+        _cut(found)
     if stop is not None:
         found.defects.add("no blank line after the header")
         found.body_start = start + sum(len(line) + 1 for line in lines[:stop])
@@ -194,9 +210,10 @@ def _hides_author(name: str, line: str) -> bool:
 
 def _note_odd_line(line: str, found: Fields) -> None:
     """A line with a bare CR inside, or a continuation that reads as a From."""
-    first, *pieces = line.split("\r")
+    first, *pieces = line.split("\r", BARE_CARRIAGE_RETURNS)
     if pieces:
         found.defects.add("bare CR in the header")
+    found.odd_author |= len(pieces) == BARE_CARRIAGE_RETURNS
     if first[:1] in (" ", "\t"):
         pieces.append(first)
     if any(_looks_like_from(piece.partition(":")[0]) for piece in pieces if ":" in piece):

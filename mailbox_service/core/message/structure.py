@@ -8,20 +8,35 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from mailbox_service.core.message import decoding
-from mailbox_service.core.message.fields import Fields, media_type, parameters, read_fields
+from mailbox_service.core.message import decoding, scanning
+from mailbox_service.core.message.fields import (
+    CARRIAGE_RETURNS,
+    HEADER_LINES,
+    Fields,
+    media_type,
+    parameters,
+    read_fields,
+)
 
 DEPTH = 20  # real mail stays below ten, forwards of forwards included
 PARTS = 500  # a photo album has a hundred
 # Lines that begin like a boundary and are none cost time too; base64 has none, so only hostile mail gets here.
 BOUNDARY_CANDIDATES = 20_000
+# Of the headers of all parts together: 500 parts of ten fields each, or a digest of a hundred whole mails, stay below.
+# When they are used up, the fields that say what a part is are still read: they are among the first.
+PARTS_HEADER_LINES = 50_000
+_PART_HEADER_LINES_AT_LEAST = 20
+# How many times the whole mail may be searched for boundaries: once for each multipart around the largest part. Real
+# mail stays below ten, forwards of forwards included; without a limit every level costs up to 0.1 s in 50 MB.
+BOUNDARY_SEARCHES = 10
+_SEARCHED_AT_LEAST_BYTES = 64 * 1024 * 1024  # what costs little is not limited
 NESTED_DECODE_BYTES = 1024 * 1024  # a nested message that is base64 all the same (RFC 2046 §5.2.1 forbids it)
 _GUESS_WITHIN_BYTES = 64 * 1024
 _BOUNDARY_CHARS = 200  # RFC 2046 §5.1.1 allows 70
 
-_DELIMITER_TAIL = re.compile(rb"(--)?[ \t]*\r*(?:\n|\Z)|--")
+_DELIMITER_TAIL = re.compile(rb"(--)?[ \t]{0,1000}+\r{0,%d}+(?:\n|\Z)|--" % CARRIAGE_RETURNS)
 _GUESS = re.compile(rb"(?:\A|\n)--([!-~]{1,100})[ \t]*\r*\n[Cc]ontent-")
-_LEADING_BLANK = re.compile(rb"(?:[ \t]*\r*\n){1,1000}")
+_LEADING_BLANK = re.compile(rb"(?:[ \t]{0,1000}+\r{0,%d}+\n){1,1000}" % CARRIAGE_RETURNS)
 _MBOX_LINE = re.compile(rb">?From (?![ \t]*:)[^\n]{1,500}\n")
 _BOM = b"\xef\xbb\xbf"
 _NESTED = frozenset({"message/rfc822", "message/global", "message/news"})
@@ -59,6 +74,9 @@ class Structure:
     )  # preambles, epilogues: buf, start, end, nested
     defects: set[str] = field(default_factory=set)
     truncated: bool = False
+    header_lines_left: int = PARTS_HEADER_LINES
+    candidates_left: int = BOUNDARY_CANDIDATES
+    search_bytes_left: int = 0
 
 
 def message_start(buf: bytes, start: int, end: int, defects: set[str]) -> int:
@@ -108,8 +126,7 @@ def describe(entity: Entity, fields: Fields, default_type: str) -> None:
 
 def walk(root: Entity) -> Structure:
     """The structure below `root`, which `describe` has filled in."""
-    found = Structure()
-    budget = [BOUNDARY_CANDIDATES]
+    found = Structure(search_bytes_left=max(BOUNDARY_SEARCHES * len(root.buf), _SEARCHED_AT_LEAST_BYTES))
     stack = [root]
     parts = 1
     while stack:
@@ -118,7 +135,7 @@ def walk(root: Entity) -> Structure:
             _read_header(entity, found)
         if entity.message:
             found.entities.append(entity)
-        children = _children(entity, found, budget)
+        children = _children(entity, found)
         if children and entity.depth >= DEPTH:
             found.truncated = True
             found.defects.add("nested too deep")
@@ -150,16 +167,18 @@ def _leaf_of(entity: Entity) -> Entity:
 def _read_header(entity: Entity, found: Structure) -> None:
     if entity.message:
         entity.start = message_start(entity.buf, entity.start, entity.end, set())
-    fields = read_fields(entity.buf, entity.start, entity.end)
+    limit = min(HEADER_LINES, max(found.header_lines_left, _PART_HEADER_LINES_AT_LEAST))
+    fields = read_fields(entity.buf, entity.start, entity.end, limit)
+    found.header_lines_left -= fields.lines
     default = "message/rfc822" if entity.parent == "multipart/digest" and not entity.message else "text/plain"
     describe(entity, fields, default)
     found.truncated |= fields.truncated
     found.defects |= fields.defects
 
 
-def _children(entity: Entity, found: Structure, budget: list[int]) -> list[Entity]:
+def _children(entity: Entity, found: Structure) -> list[Entity]:
     if entity.content_type.startswith("multipart/"):
-        return _parts(entity, found, budget)
+        return _parts(entity, found)
     if entity.content_type in _NESTED and entity.start < entity.end:
         return [_nested_message(entity, found)]
     return []
@@ -175,16 +194,16 @@ def _nested_message(entity: Entity, found: Structure) -> Entity:
     return Entity(buf, start, end, entity.depth + 1, entity.nested + 1, entity.content_type, message=True)
 
 
-def _parts(entity: Entity, found: Structure, budget: list[int]) -> list[Entity]:
+def _parts(entity: Entity, found: Structure) -> list[Entity]:
     """The parts of a multipart; none (and the entity a text) when its boundary stands nowhere in it."""
     found.containers.append((entity.content_type, entity.nested))
     declared = entity.parameters.get("boundary", "")[:_BOUNDARY_CHARS].rstrip(" ")
-    spans, loose = _split(entity, declared.encode("latin-1"), found, budget) if declared else ([], [])
+    spans, loose = _split(entity, declared.encode("latin-1"), found) if declared else ([], [])
     if not spans:
         found.defects.add("boundary not found" if declared else "multipart without boundary")
         guess = _GUESS.search(entity.buf, max(0, entity.start - 1), min(entity.end, entity.start + _GUESS_WITHIN_BYTES))
         if guess:
-            spans, loose = _split(entity, guess[1], found, budget)
+            spans, loose = _split(entity, guess[1], found)
     if not spans:
         entity.content_type = "text/plain"
         return []
@@ -199,22 +218,25 @@ def _parts(entity: Entity, found: Structure, budget: list[int]) -> list[Entity]:
     ]
 
 
-def _split(
-    entity: Entity, boundary: bytes, found: Structure, budget: list[int]
-) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+def _split(entity: Entity, boundary: bytes, found: Structure) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """The spans between the delimiter lines, and what stands before and behind them."""
     buf, start, end = entity.buf, entity.start, entity.end
     delimiter = b"--" + boundary
+    found.search_bytes_left -= end - start
+    if found.search_bytes_left < 0:
+        found.truncated = True
+        found.defects.add("nested too deep")
+        return [], []
     spans: list[tuple[int, int]] = []
     loose: list[tuple[int, int]] = []
     part, outside, closed = -1, start, False
     at = start if buf.startswith(delimiter, start, end) else _next(entity, delimiter, start)
     while at >= 0:
-        if budget[0] <= 0 or len(spans) > PARTS:
+        if found.candidates_left <= 0 or len(spans) > PARTS:
             found.truncated = True
             found.defects.add("too many parts")
             break
-        budget[0] -= 1
+        found.candidates_left -= 1
         tail = _DELIMITER_TAIL.match(buf, at + len(delimiter), end)
         if tail:
             before = _without_line_end(buf, max(start, part, outside if part < 0 else 0), at)
@@ -237,7 +259,7 @@ def _split(
 
 def _next(entity: Entity, delimiter: bytes, position: int) -> int:
     """Where the next line that begins with `delimiter` begins, -1 when there is none."""
-    found = entity.buf.find(b"\n" + delimiter, position, entity.end)
+    found = scanning.find(entity.buf, b"\n" + delimiter, position, entity.end)
     return found + 1 if found >= 0 else -1
 
 
