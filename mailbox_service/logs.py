@@ -47,6 +47,7 @@ WITHHELD = "message withheld"
 # Their DEBUG and INFO are the mail itself or come once per command; never below WARNING whatever the level.
 CAPPED_LOGGERS = (
     "aioimaplib", "aiosmtplib", "mail", "sqlalchemy", "alembic", "gnupg", "asyncio", "dkim", "pymap", "py.warnings",
+    "uvicorn",
 )  # fmt: skip
 
 # asyncio's first lines that are constant; what follows them holds the repr of tasks, exceptions and arguments.

@@ -26,6 +26,7 @@ from aiosmtplib.protocol import SMTPProtocol
 from mailbox_service.core.composition import is_address
 from mailbox_service.core.display import harmless, shorten
 from mailbox_service.errors import ConfigurationError, MailboxServiceError
+from mailbox_service.services.metering import LOGINS_REFUSED, NO_METER, Meter
 from mailbox_service.services.ports import Delivery, DeliveryOutcome, Envelope
 
 log = structlog.get_logger(__name__)
@@ -128,10 +129,13 @@ class SmtpTransport:
         mails_per_connection: int = MAILS_PER_CONNECTION,
         idle_check_seconds: float = IDLE_CHECK_SECONDS,
         idle_limit_seconds: float = IDLE_LIMIT_SECONDS,
+        mailbox: str = "",
+        meter: Meter = NO_METER,
     ) -> None:
         """Raises: ConfigurationError for settings that would send mail or a password over a network in clear."""
         _check(account)
         self._account = account
+        self._mailbox, self._meter = mailbox, meter
         self._mails_per_connection = mails_per_connection
         self._idle_check_seconds = idle_check_seconds
         self._idle_limit_seconds = idle_limit_seconds
@@ -293,6 +297,7 @@ class SmtpTransport:
         except aiosmtplib.SMTPAuthenticationError as error:
             if error.code < 500:
                 raise
+            self._meter.count(LOGINS_REFUSED, self._mailbox, "smtp")
             self._refused_login = (digest, now + LOGIN_PAUSE_SECONDS, _text(error))
             raise _NotReadyError(LOGIN_REFUSED, _text(error)) from error
         self._refused_login = None

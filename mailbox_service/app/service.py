@@ -27,9 +27,10 @@ from mailbox_service.errors import MailboxServiceError, PermanentError
 from mailbox_service.services.clocks import Clocks
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.intake import Intake, Timing
+from mailbox_service.services.metering import NO_METER, Meter
 from mailbox_service.services.outbox import Outbox, SendingPolicy
 from mailbox_service.services.ports import Mark
-from mailbox_service.services.signals import Bell
+from mailbox_service.services.signals import Bell, Pulse
 from mailbox_service.sorting.lexical import LexicalSorter
 
 log = structlog.get_logger()
@@ -41,8 +42,10 @@ SHUTDOWN_SECONDS = 8.0
 class Service:
     """Everything of one configuration, put together but not running."""
 
-    def __init__(self, config: Config, database: Database, instance: str = "") -> None:
-        self.config, self.database = config, database
+    def __init__(self, config: Config, database: Database, instance: str = "", *, meter: Meter = NO_METER) -> None:
+        self.config, self.database, self.instance, self.meter = config, database, instance, meter
+        self.running = asyncio.Event()
+        self.tasks: list[asyncio.Task[None]] = []  # once running: those that end only when they are told to
         self.mailboxes = {m.name: mailbox_of(m) for m in config.mailboxes}
         generation, secret = TokenSecrets.load_or_create(config.secret_file).current
         # A database that is begun anew under an old secret must not give old names to new mails.
@@ -52,9 +55,17 @@ class Service:
         timing = Timing(now, random.random, config.database.lease)
         mails_waiting = Bell()
         self.templates = Templates.load(config.templates)
-        self.transports = {m.name: SmtpTransport(smtp_account(m)) for m in config.mailboxes}
+        self.transports = {
+            m.name: SmtpTransport(smtp_account(m), mailbox=m.name, meter=meter) for m in config.mailboxes
+        }
         self.intake = Intake(
-            database, self.mailboxes, LexicalSorter(), correspondence, timing, mails_waiting=mails_waiting
+            database,
+            self.mailboxes,
+            LexicalSorter(),
+            correspondence,
+            timing,
+            mails_waiting=mails_waiting,
+            meter=meter,
         )
         self.outbox = Outbox(
             database,
@@ -65,13 +76,14 @@ class Service:
             timing,
             SendingPolicy(config.outbox.max_per_hour, config.outbox.retry_first, config.outbox.retry_max),
             mails_waiting=mails_waiting,
+            meter=meter,
         )
         self.clocks = Clocks(database, self.mailboxes, correspondence, timing, mails_waiting=mails_waiting)
         self._alarms: set[asyncio.Task[None]] = set()
         self.sources = {m.name: self._source(m) for m in config.mailboxes}
 
     @classmethod
-    def open(cls, config: Config) -> Self:
+    def open(cls, config: Config, *, meter: Meter = NO_METER) -> Self:
         """The service of `config`, its database brought up to date where the configuration lets it.
 
         Raises: ConfigurationError, TemplateError; TemporaryError when the database is away; PermanentError when its
@@ -80,7 +92,7 @@ class Service:
         database = Database.open(config.database.connection_url())
         try:
             _bring_up_to_date(database, migrate=config.database.migrate_at_start)
-            return cls(config, database, database.run(lambda tx: tx.instance(secrets.token_hex(16))))
+            return cls(config, database, database.run(lambda tx: tx.instance(secrets.token_hex(16))), meter=meter)
         except BaseException:
             database.close()
             raise
@@ -88,23 +100,39 @@ class Service:
     # --- running ------------------------------------------------------------------------------------------
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until `stop`; then finish what is under way, within SHUTDOWN_SECONDS."""
+        """Run until `stop`; then finish what is under way, within SHUTDOWN_SECONDS, and close everything."""
+        try:
+            await self.serve(stop)
+        finally:
+            await self.database.dispose()
+
+    async def serve(self, stop: asyncio.Event) -> bool:
+        """As `run`, but the database stays open. False when a task of ours did not end in time."""
         await self._take_over()
         doors = [self._keep(f"watch {m}", w.watch) for m, s in self.sources.items() for w in s.watchers]
         doors += [self._keep(f"mark {m}", s.marker.mark) for m, s in self.sources.items()]
         doors += [self._keep("clocks", self.clocks.run), self._keep("vigil", self._keep_vigil)]
         worker = self._keep("worker", self.intake.run)
         sender = self._keep("outbox", self.outbox.run)
+        self.tasks = [*doors, worker, sender]
+        self.running.set()
         log.info("running", mailbox=",".join(self.mailboxes))
         try:
             await stop.wait()
         finally:
             log.info("stopping")
-            await end(doors)
+            ended = await end(doors)
             self.outbox.stop()
             await asyncio.wait([sender, asyncio.create_task(self.intake.drained())], timeout=SHUTDOWN_SECONDS / 2)
-            await end([worker, sender, *self._alarms])
-            await self.close()
+            ended = await end([worker, sender, *self._alarms]) and ended
+            await self._hang_up()
+        return ended
+
+    @property
+    def pulses(self) -> dict[str, Pulse]:
+        """The loops that must come round, whatever the world outside does."""
+        lanes = {f"outbox-{number}": pulse for number, pulse in enumerate(self.outbox.pulses)}
+        return {"worker": self.intake.pulse, "clocks": self.clocks.pulse, **lanes}
 
     async def run_once(self) -> bool:
         """One pass: poll, work everything off, deliver what is due, tell the servers. True when all of it went well."""
@@ -124,9 +152,12 @@ class Service:
         return all(polled) and all(marked) and not left["messages"] and not left["mails"]
 
     async def close(self) -> None:
+        await self._hang_up()
+        await self.database.dispose()
+
+    async def _hang_up(self) -> None:
         for transport in self.transports.values():
             await transport.close()
-        await self.database.dispose()
 
     async def _take_over(self) -> None:
         released = await self.database.transact(lambda tx: tx.release_leases(self.database.identity, now()))
@@ -142,7 +173,7 @@ class Service:
         return True
 
     def _keep(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
-        return asyncio.create_task(kept_alive(name, work), name=name)
+        return asyncio.create_task(kept_alive(name, work, self.meter), name=name)
 
     def _source(self, mailbox: MailboxConfig) -> ImapSource:
         imap = mailbox.imap
@@ -158,6 +189,7 @@ class Service:
             folders=folders,
             marks={mark: MarkPlan(rule.flags, rule.folder) for mark, rule in marks.items()},
             alarm=self._alarm,
+            meter=self.meter,
         )
 
     async def _keep_vigil(self) -> None:

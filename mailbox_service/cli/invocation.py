@@ -46,9 +46,13 @@ class Invocation:
         from a shell that does not have the daemon's secrets.
         Raises: ConfigurationError.
         """
+        quiet_logs()
+        return self.load(mail_files=mail_files)
+
+    def load(self, *, mail_files: bool = True) -> Config:
+        """As `config`, for a process that logs already."""
         from mailbox_service.config import load
 
-        quiet_logs()
         return load(self._file(), os.environ, mail_files=mail_files)
 
     def _file(self) -> Path:

@@ -15,7 +15,7 @@ from mailbox_service.cli.invocation import Invocation
 from mailbox_service.cli.output import complain, write
 
 if TYPE_CHECKING:
-    from mailbox_service.app import Service
+    from mailbox_service.app import Daemon, Service
 
 
 def register(app: typer.Typer) -> None:
@@ -48,25 +48,32 @@ def run(
         typer.Option("--once", help="One pass: poll, work everything off, deliver, exit. 75: something is left."),
     ] = False,
 ) -> None:
-    """The daemon: watch the mailboxes, open cases, answer. SIGTERM or Ctrl-C ends it cleanly, a second one at once."""
-    from mailbox_service import logs
-    from mailbox_service.app import Service
+    """The daemon: watch the mailboxes, open cases, answer. SIGTERM or Ctrl-C ends it cleanly, a second one at once.
 
-    config = Invocation.of(context).config()
+    SIGHUP reads the configuration anew: it is taken over when it is right, else the log says what is wrong.
+    """
+    from mailbox_service import logs
+    from mailbox_service.app import Daemon, Service
+
+    if not once:
+        # A reload while we start: what it asks for has just been read.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    invocation = Invocation.of(context)
+    config = invocation.config()
     logs.configure(config.logging.format, config.logging.level)
     log = logs.get_logger(__name__)
     for warning in config.warnings:
         log.warning("configuration", reason=warning)
-    service = Service.open(config)
-    log.info("starting", pid=os.getpid(), mailbox=",".join(service.mailboxes))
-    raise typer.Exit(asyncio.run(_one_pass(service) if once else _serve(service)))
+    log.info("starting", pid=os.getpid(), mailbox=",".join(mailbox.name for mailbox in config.mailboxes))
+    if once:
+        raise typer.Exit(asyncio.run(_one_pass(Service.open(config))))
+    asyncio.run(_serve(Daemon.open(config, invocation.load, os.environ)))
 
 
-async def _serve(service: Service) -> Exit:
-    stop = asyncio.Event()
-    on_signals(stop.set)
-    await service.run(stop)
-    return Exit.OK
+async def _serve(daemon: Daemon) -> None:
+    on_signals(daemon.stop)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, daemon.reload)
+    await daemon.run()
 
 
 async def _one_pass(service: Service) -> Exit:

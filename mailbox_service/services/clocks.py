@@ -15,11 +15,12 @@ from mailbox_service.services.correspondence import LISTED_LINES, Correspondence
 from mailbox_service.services.intake import Timing
 from mailbox_service.services.mailboxes import Mailbox, Mailboxes, clean, written_moment
 from mailbox_service.services.ports import CollectedLine, NewMail, Storage, Transaction
-from mailbox_service.services.signals import Bell
+from mailbox_service.services.signals import Bell, Pulse
 
 log = structlog.get_logger()
 
 TICK_SECONDS = 5.0
+STUCK_SECONDS = 180.0  # a transaction that waits for a server that vanished ends within a minute
 # A summary waits until the backlog has been quiet for so long: it is one mail, not one for each batch.
 SUMMARY_SETTLES = timedelta(seconds=60)
 # One collected mail tells of at most so many; the rest goes into the next one at once.
@@ -41,9 +42,11 @@ class Clocks:
     ) -> None:
         self._storage, self._mailboxes, self._correspondence = storage, mailboxes, correspondence
         self._timing, self._mails_waiting = timing, mails_waiting
+        self.pulse = Pulse(STUCK_SECONDS)
 
     async def run(self) -> None:
         while True:
+            self.pulse.beat()
             try:
                 await self.fall_due()
             except TemporaryError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,6 +21,16 @@ from mailbox_service.errors import MailboxServiceError, TemporaryError
 from mailbox_service.services.conclusion import Concluded, conclude
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.mailboxes import Mailboxes
+from mailbox_service.services.metering import (
+    BATCHES_FAILED,
+    LEASES_LOST,
+    NO_METER,
+    STORED,
+    WORK_FAILED,
+    WORKED,
+    WORKING,
+    Meter,
+)
 from mailbox_service.services.ports import (
     Claim,
     Clock,
@@ -36,7 +47,7 @@ from mailbox_service.services.ports import (
     Storage,
     Transaction,
 )
-from mailbox_service.services.signals import Bell
+from mailbox_service.services.signals import Bell, Pulse
 from mailbox_service.services.understanding import Understood, understand
 from mailbox_service.sorting import Sorter
 
@@ -48,6 +59,8 @@ HANDED_OVER_BATCHES = 2
 MAX_ATTEMPTS = 5
 FIRST_RETRY = timedelta(seconds=10)
 LONGEST_RETRY = timedelta(minutes=10)
+# Far above what any step may take: 1 s of CPU for a message, and a minute until a server that vanished is noticed.
+STUCK_SECONDS = 180.0
 # How often a worker looks for what a dead one left behind.
 RECOVERY_SECONDS = 5.0
 # The folders of a new mailbox are opened within moments of each other.
@@ -74,7 +87,10 @@ class Intake:
         timing: Timing,
         *,
         mails_waiting: Bell,
+        meter: Meter = NO_METER,
     ) -> None:
+        self.pulse = Pulse(STUCK_SECONDS)
+        self._meter = meter
         self._storage, self._mailboxes, self._sorter = storage, mailboxes, sorter
         self._correspondence, self._timing = correspondence, timing
         self._recovery_at = 0.0  # of the event loop's clock
@@ -114,6 +130,8 @@ class Intake:
         items = await asyncio.to_thread(_digested, [self._answerable(raw) for raw in batch])
         now = self._timing.clock()
         claims = await self._storage.transact(lambda tx: tx.store(items, now, self._lease()))
+        for (mailbox, source), count in Counter((c.mailbox, c.source.value) for c in claims).items():
+            self._meter.count(STORED, mailbox, source, by=count)
         log.debug("stored", count=len(claims), mailbox=batch[0].origin.mailbox)
         return claims
 
@@ -164,6 +182,7 @@ class Intake:
         """Work for ever: what is handed over at once, what is left behind every few seconds."""
         loop = asyncio.get_running_loop()
         while True:
+            self.pulse.beat()
             if loop.time() >= self._recovery_at:
                 self._recovery_at = loop.time() + RECOVERY_SECONDS
                 await self._recover()
@@ -195,6 +214,7 @@ class Intake:
         """Work everything that waits and is due. Returns the number of messages."""
         worked = 0
         while True:
+            self.pulse.beat()
             await self._hold_exhausted()
             claims = await self._claim()
             if not claims:
@@ -214,6 +234,7 @@ class Intake:
         try:
             await self._conclude(understood)
         except Exception as error:  # the worker's loop top: count, log, reschedule
+            self._meter.count(BATCHES_FAILED)
             log.warning("batch failed", count=len(understood), error_type=type(error).__name__)
             for one in understood:
                 await self._conclude_alone(one)
@@ -238,6 +259,7 @@ class Intake:
         return [(c, read[c.id] if c.data is None else c.data) for c in claims]
 
     async def _conclude_alone(self, one: Understood) -> None:
+        self.pulse.beat()
         try:
             await self._conclude([one])
         except Exception as error:  # the worker's loop top: count, log, reschedule
@@ -251,11 +273,24 @@ class Intake:
         if concluded.more:
             self._recovery_at = 0.0
         if concluded.lost:
+            self._meter.count(LEASES_LOST, "message", by=concluded.lost)
             log.warning("lease lost", count=concluded.lost)
+        self._count(batch, concluded, now)
         for message, disposition, case in concluded.dispositions:
             log.info("message worked", inbound_id=int(message), disposition=disposition.value, case=case)
 
+    def _count(self, batch: Sequence[Understood], concluded: Concluded, now: datetime) -> None:
+        claims = {understood.claim.id: understood.claim for understood in batch}
+        worked = [(claims[id_], disposition.value) for id_, disposition, _ in concluded.dispositions]
+        for (mailbox, disposition), count in Counter((c.mailbox, d) for c, d in worked).items():
+            self._meter.count(WORKED, mailbox, disposition, by=count)
+        for claim, _ in worked:
+            if not claim.quiet:  # what lay there before we came has no speed
+                self._meter.time(WORKING, (now - claim.received_at).total_seconds(), claim.mailbox)
+
     async def _failed(self, claim: Claim, error: BaseException) -> None:
+        self.pulse.beat()
+        self._meter.count(WORK_FAILED, claim.mailbox)
         log.error("message failed", inbound_id=int(claim.id), attempt=claim.attempt, error_type=type(error).__name__)
         due = self._timing.clock() + backoff(claim.attempt, FIRST_RETRY, LONGEST_RETRY, self._timing.jitter())
         try:

@@ -7,7 +7,7 @@ further attempt is the same mail. T6 follows each reply at once: replies that ar
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +23,14 @@ from mailbox_service.errors import TemporaryError
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.intake import Timing
 from mailbox_service.services.mailboxes import Mailbox, Mailboxes, clean
+from mailbox_service.services.metering import (
+    ACKNOWLEDGING,
+    DELIVERIES,
+    LEASES_LOST,
+    NO_METER,
+    SENDING,
+    Meter,
+)
 from mailbox_service.services.ports import (
     CollectedItem,
     Delivery,
@@ -40,7 +48,7 @@ from mailbox_service.services.ports import (
     Transaction,
     Transport,
 )
-from mailbox_service.services.signals import Bell
+from mailbox_service.services.signals import Bell, Pulse
 
 log = structlog.get_logger()
 
@@ -54,6 +62,8 @@ IDLE_SECONDS = 2.0
 LEASE = timedelta(minutes=10)
 SEND_SECONDS = 240.0
 LEASE_MARGIN = timedelta(seconds=SEND_SECONDS + 30)
+# A batch is claimed and frozen, sent, and its last reply recorded.
+STUCK_SECONDS = SEND_SECONDS + 120.0
 MAX_UNKNOWN_OUTCOMES = 3
 # As long as the lease lasts, since nobody else sends these mails before; at most 30 s apart.
 SETTLE_TRIES = 20
@@ -90,7 +100,10 @@ class Outbox:
         policy: SendingPolicy,
         *,
         mails_waiting: Bell,
+        meter: Meter = NO_METER,
     ) -> None:
+        self.pulses = tuple(Pulse(STUCK_SECONDS) for _ in range(LANES))
+        self._meter = meter
         self._storage, self._mailboxes, self._renderer = storage, mailboxes, renderer
         self._transports, self._correspondence = transports, correspondence
         self._timing, self._policy = timing, policy
@@ -100,16 +113,17 @@ class Outbox:
     async def run(self) -> None:
         """Deliver for ever, until `stop`."""
         async with asyncio.TaskGroup() as lanes:
-            for number in range(LANES):
-                lanes.create_task(self._lane(), name=f"outbox-{number}")
+            for number, pulse in enumerate(self.pulses):
+                lanes.create_task(self._lane(pulse), name=f"outbox-{number}")
 
     def stop(self) -> None:
         """Claim nothing more; what is under way is finished."""
         self._stopped.set()
         self._waiting.ring()
 
-    async def _lane(self) -> None:
+    async def _lane(self, pulse: Pulse) -> None:
         while not self._stopped.is_set():
+            pulse.beat()
             try:
                 delivered = await self.deliver_waiting()
             except TemporaryError as error:
@@ -211,6 +225,7 @@ class Outbox:
         mailbox = self._mailboxes[one.mailbox]
         envelope = Envelope(mailbox.envelope_from or mailbox.address, one.recipient)
         delivery = NOT_ATTEMPTED
+        begun = asyncio.get_running_loop().time()
         try:
             if self._timing.clock() + LEASE_MARGIN < lease_until and not self._stopped.is_set():
                 async with asyncio.timeout(SEND_SECONDS):
@@ -223,6 +238,8 @@ class Outbox:
         except asyncio.CancelledError:
             results.put_nowait(_Result(one, Delivery(DeliveryOutcome.UNKNOWN, "stopped while sending")))
             raise
+        if delivery is not NOT_ATTEMPTED:
+            self._meter.time(SENDING, asyncio.get_running_loop().time() - begun, one.mailbox)
         results.put_nowait(_Result(one, delivery))
 
     async def _settle_as_they_come(self, results: asyncio.Queue[_Result | None]) -> None:
@@ -250,6 +267,8 @@ class Outbox:
         now = self._timing.clock()
         rows = [self._settled(result, now) for result in batch]
         for attempt in range(1, SETTLE_TRIES + 1):
+            for pulse in self.pulses:  # to insist is to go on
+                pulse.beat()
             try:
                 ours = await self._storage.transact(
                     lambda tx: settle(tx, rows, batch, self._mailboxes, self._correspondence, now)
@@ -261,6 +280,7 @@ class Outbox:
                 await self._pause(min(2.0**attempt, 30.0))
         else:
             return
+        self._count(rows, batch, ours, now)
         for row, result in zip(rows, batch, strict=True):
             event = log.info if row.settlement is Settlement.SENT else log.warning
             event(
@@ -273,6 +293,18 @@ class Outbox:
                 case=row.claim.case_ref or "",
                 count=len(ours),
             )
+
+    def _count(
+        self, rows: Sequence[Settled], batch: Sequence[_Result], ours: Collection[OutboundId], now: datetime
+    ) -> None:
+        if lost := len(rows) - len(ours):
+            self._meter.count(LEASES_LOST, "mail", by=lost)
+        for row, result in zip(rows, batch, strict=True):
+            one = row.claim
+            if result.delivery != NOT_ATTEMPTED:
+                self._meter.count(DELIVERIES, one.mailbox, one.kind, result.delivery.outcome.value)
+            if one.kind in AUTO_REPLIED and row.settlement is Settlement.SENT and one.about_received_at is not None:
+                self._meter.time(ACKNOWLEDGING, (now - one.about_received_at).total_seconds(), one.mailbox)
 
     async def _pause(self, seconds: float) -> None:
         # A shutdown must not wait for a database that is away: then all tries follow one another quickly.

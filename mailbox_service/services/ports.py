@@ -348,6 +348,7 @@ class OutboundClaim:
     created_at: datetime
     expires_at: datetime
     frozen: bytes | None
+    about_received_at: datetime | None = None  # of the message that it answers or tells of
 
 
 class Settlement(StrEnum):

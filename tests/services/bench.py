@@ -19,6 +19,7 @@ from mailbox_service.services.clocks import Clocks
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.intake import Intake, Timing
 from mailbox_service.services.mailboxes import Mailbox, Maintainer, Notices
+from mailbox_service.services.metering import NO_METER, Meter
 from mailbox_service.services.outbox import Outbox, SendingPolicy
 from mailbox_service.services.ports import (
     Delivery,
@@ -121,6 +122,7 @@ class Bench:
         others: Mapping[str, Mailbox] | None = None,
         policy: SendingPolicy | None = None,
         lifetime: timedelta = timedelta(days=5),
+        meter: Meter = NO_METER,
     ) -> None:
         self.now = NOW
         self.database, self.mailbox = database, mailbox
@@ -129,7 +131,7 @@ class Bench:
         bell = Bell()
         correspondence = Correspondence(KEY, lifetime)
         timing = Timing(self.clock, lambda: 0.0)
-        self.intake = Intake(database, mailboxes, WordSorter(), correspondence, timing, mails_waiting=bell)
+        self.intake = Intake(database, mailboxes, WordSorter(), correspondence, timing, mails_waiting=bell, meter=meter)
         self.outbox = Outbox(
             database,
             mailboxes,
@@ -139,6 +141,7 @@ class Bench:
             timing,
             policy or SendingPolicy(),
             mails_waiting=bell,
+            meter=meter,
         )
         self.clocks = Clocks(database, mailboxes, correspondence, timing, mails_waiting=bell)
         self._uid = 0

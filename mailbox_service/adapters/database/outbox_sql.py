@@ -116,8 +116,12 @@ class OutboxSql(Sql):
 
     def outbound_rows(self, ids: Sequence[int]) -> list[ports.OutboundClaim]:
         rows = self.connection.execute(
-            sa.select(outbound, cases.c.ref)
-            .select_from(outbound.outerjoin(cases, outbound.c.case_id == cases.c.id))
+            sa.select(outbound, cases.c.ref, message.c.received_at)
+            .select_from(
+                outbound.outerjoin(cases, outbound.c.case_id == cases.c.id).outerjoin(
+                    message, outbound.c.about_message_id == message.c.id
+                )
+            )
             .where(outbound.c.id.in_(ids))
             .order_by(outbound.c.priority, outbound.c.due_at, outbound.c.id)
         ).all()
@@ -235,4 +239,5 @@ def _claim(row: sa.Row[Any], frozen: bytes | None) -> ports.OutboundClaim:
         created_at=row.created_at,
         expires_at=row.expires_at,
         frozen=frozen,
+        about_received_at=row.received_at,
     )

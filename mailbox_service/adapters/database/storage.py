@@ -55,13 +55,16 @@ class Database:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
         # One thread on SQLite: a single writer never waits for itself, and its connection stays warm.
-        self._threads = ThreadPoolExecutor(1 if self.is_sqlite else POSTGRES_THREADS, thread_name_prefix="database")
+        self._threads = self._new_threads()
         self._identity = ""
         self._taking_slot = threading.Lock()
         self._slot: Any = None
         self._slot_in_doubt = False
         if not self.is_sqlite:
             event.listen(engine, "invalidate", self._doubt_slot)
+
+    def _new_threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(1 if self.is_sqlite else POSTGRES_THREADS, thread_name_prefix="database")
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -155,6 +158,11 @@ class Database:
         return bool(
             connection.scalar(sa.text("select pg_try_advisory_lock(:key, :slot)"), {"key": key - 2**31, "slot": number})
         )
+
+    async def settled(self) -> None:
+        """Returns when every transaction that was begun before has ended, also those nobody waits for any more."""
+        threads, self._threads = self._threads, self._new_threads()
+        await asyncio.get_running_loop().run_in_executor(None, threads.shutdown)
 
     async def dispose(self) -> None:
         """Finish what runs, close all connections, give the worker slot back."""

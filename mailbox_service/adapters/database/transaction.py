@@ -7,11 +7,11 @@ import sqlalchemy as sa
 from mailbox_service.adapters.database.case_sql import CaseSql
 from mailbox_service.adapters.database.collecting_sql import CollectingSql
 from mailbox_service.adapters.database.intake_sql import IntakeSql
-from mailbox_service.adapters.database.outbox_sql import OutboxSql
 from mailbox_service.adapters.database.reading_sql import ReadingSql
+from mailbox_service.adapters.database.standing_sql import StandingSql
 
 
-class SqlTransaction(IntakeSql, CaseSql, CollectingSql, OutboxSql, ReadingSql):
+class SqlTransaction(IntakeSql, CaseSql, CollectingSql, StandingSql, ReadingSql):
     """What the services and the command line ask of the database, inside one transaction."""
 
     def __init__(self, connection: sa.Connection) -> None:

@@ -12,6 +12,7 @@ import structlog
 from mailbox_service.adapters.imap.session import Session
 from mailbox_service.adapters.imap.settings import Deadlines, ImapAccount
 from mailbox_service.errors import AuthenticationError
+from mailbox_service.services.metering import LOGINS_REFUSED, NO_METER, Meter
 
 log = structlog.get_logger()
 
@@ -49,10 +50,11 @@ class Logins:
         random: Random,
         monotonic: Callable[[], float],
         alarm: Alarm,
+        meter: Meter = NO_METER,
     ) -> None:
         self.mailbox, self.account, self.deadlines = mailbox, account, deadlines
         self.random, self.monotonic = random, monotonic
-        self._alarm = alarm
+        self._alarm, self._meter = alarm, meter
         # Twice the first pause, because a pause is at least half of what it is called.
         self._pauses = Pauses(2 * deadlines.refused_first, 2 * deadlines.refused_limit, random)
         self._closed_until = float("-inf")
@@ -85,6 +87,7 @@ class Logins:
 
     def _refused(self) -> None:
         pause = self._pauses.next()
+        self._meter.count(LOGINS_REFUSED, self.mailbox, "imap")
         self._closed_until = self.monotonic() + pause
         log.error("imap login refused", mailbox=self.mailbox, attempt=self.refusals, pause_seconds=round(pause, 1))
         if self.refusals == 1:

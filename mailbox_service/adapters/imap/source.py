@@ -21,6 +21,7 @@ from mailbox_service.adapters.imap.settings import (
     ImapAccount,
     MarkPlan,
 )
+from mailbox_service.services.metering import NO_METER, Meter
 from mailbox_service.services.ports import Clock, FolderState, IntakeDoor, Mark
 
 DEFAULT_FOLDERS = (FolderPlan("INBOX"), FolderPlan(None, junk=True))
@@ -81,10 +82,11 @@ class ImapSource:
         alarm: Alarm = _no_alarm,
         random: Random | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        meter: Meter = NO_METER,
     ) -> None:
         # Jitter needs no secrecy.
         random = random or Random()  # noqa: S311
-        self._logins = Logins(mailbox, account, deadlines or Deadlines(), random, monotonic, alarm)
+        self._logins = Logins(mailbox, account, deadlines or Deadlines(), random, monotonic, alarm, meter)
         self._folders, self._marks = tuple(folders), marks
         self.watchers = tuple(FolderWatcher(plan, door, self._logins, clock) for plan in self._folders)
         self.marker = Marker(door, self._logins, marks, self._opened, self._is_watched)
