@@ -145,6 +145,11 @@ class SmtpTransport:
         self._refused_login: tuple[bytes, float, str] | None = None  # digest of the password, until when, reply
         self._closed = False
 
+    @property
+    def login_refused(self) -> bool:
+        """Whether the server refused the last login that was tried."""
+        return self._refused_login is not None
+
     async def send(self, envelope: Envelope, data: bytes) -> Delivery:
         refusal = _refused_here(envelope, data)
         if refusal is not None:

@@ -16,14 +16,15 @@ from mailbox_service.adapters.imap import FolderPlan, ImapSource, MarkPlan
 from mailbox_service.adapters.secrets import TokenSecrets
 from mailbox_service.adapters.smtp import SmtpTransport
 from mailbox_service.adapters.templates import Templates
-from mailbox_service.app.clock import now
+from mailbox_service.app.clock import monotonic, now
 from mailbox_service.app.tasks import end, kept_alive
-from mailbox_service.app.vigil import VIGIL_SECONDS, deaf
-from mailbox_service.app.wiring import imap_account, mailbox_of, smtp_account
+from mailbox_service.app.vigil import VIGIL_SECONDS, disk_trouble, senses_of_all
+from mailbox_service.app.wiring import alarm_channels, imap_account, mailbox_of, smtp_account
 from mailbox_service.config import Config
 from mailbox_service.config import Mailbox as MailboxConfig
 from mailbox_service.core.tokens import TokenKey
 from mailbox_service.errors import MailboxServiceError, PermanentError
+from mailbox_service.services.alarms import Alarms
 from mailbox_service.services.clocks import Clocks
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.intake import Intake, Timing
@@ -31,6 +32,7 @@ from mailbox_service.services.metering import NO_METER, Meter
 from mailbox_service.services.outbox import Outbox, SendingPolicy
 from mailbox_service.services.ports import Mark
 from mailbox_service.services.signals import Bell, Pulse
+from mailbox_service.services.vigil import Vigil
 from mailbox_service.sorting.lexical import LexicalSorter
 
 log = structlog.get_logger()
@@ -79,7 +81,28 @@ class Service:
             meter=meter,
         )
         self.clocks = Clocks(database, self.mailboxes, correspondence, timing, mails_waiting=mails_waiting)
-        self._alarms: set[asyncio.Task[None]] = set()
+        self.alarms = Alarms(
+            database,
+            self.mailboxes,
+            correspondence,
+            timing,
+            mails_waiting=mails_waiting,
+            channels=alarm_channels(config),
+        )
+        # On PostgreSQL the server's disk is not ours to see; here there is only the secret.
+        folder = (config.database.sqlite_path or config.secret_file).parent
+        self.vigil = Vigil(
+            database,
+            self.mailboxes,
+            correspondence,
+            self.alarms,
+            now,
+            monotonic,
+            senses=lambda: senses_of_all(self.sources, self.transports),
+            disk=lambda: disk_trouble(folder, config.alarms.disk_free),
+            mails_waiting=mails_waiting,
+        )
+        self._look_now = Bell()
         self.sources = {m.name: self._source(m) for m in config.mailboxes}
 
     @classmethod
@@ -112,6 +135,7 @@ class Service:
         doors = [self._keep(f"watch {m}", w.watch) for m, s in self.sources.items() for w in s.watchers]
         doors += [self._keep(f"mark {m}", s.marker.mark) for m, s in self.sources.items()]
         doors += [self._keep("clocks", self.clocks.run), self._keep("vigil", self._keep_vigil)]
+        doors.append(self._keep("alarms", self.alarms.run))
         worker = self._keep("worker", self.intake.run)
         sender = self._keep("outbox", self.outbox.run)
         self.tasks = [*doors, worker, sender]
@@ -124,7 +148,7 @@ class Service:
             ended = await end(doors)
             self.outbox.stop()
             await asyncio.wait([sender, asyncio.create_task(self.intake.drained())], timeout=SHUTDOWN_SECONDS / 2)
-            ended = await end([worker, sender, *self._alarms]) and ended
+            ended = await end([worker, sender]) and ended
             await self._hang_up()
         return ended
 
@@ -188,35 +212,14 @@ class Service:
             clock=now,
             folders=folders,
             marks={mark: MarkPlan(rule.flags, rule.folder) for mark, rule in marks.items()},
-            alarm=self._alarm,
+            alarm=lambda mailbox, what: self._look_now.ring(),
             meter=self.meter,
         )
 
     async def _keep_vigil(self) -> None:
-        """Notice that we no longer hear: a folder that could not be looked at for DEAF_AFTER raises an alarm."""
-        started = now()
         while True:
-            await asyncio.sleep(VIGIL_SECONDS)
-            for name, source in self.sources.items():
-                for watcher in source.watchers:
-                    if deaf(watcher, started, now()):
-                        status = watcher.status
-                        what = f"the folder {status.folder} cannot be looked at ({status.last_error})"
-                        await self._raise_alarm(
-                            name, "deaf", what, "run `mailbox-service check`, and mend what it names"
-                        )
-
-    def _alarm(self, mailbox: str, what: str) -> None:
-        remedy = "run `mailbox-service check`, and correct the password or the server"
-        task = asyncio.create_task(self._raise_alarm(mailbox, "imap", what, remedy), name="alarm")
-        self._alarms.add(task)
-        task.add_done_callback(self._alarms.discard)
-
-    async def _raise_alarm(self, mailbox: str, name: str, what: str, remedy: str) -> None:
-        try:
-            await self.clocks.raise_alarm(mailbox, name, what, remedy)
-        except MailboxServiceError as error:
-            log.error("alarm not raised", mailbox=mailbox, error_type=type(error).__name__, reason=error)
+            await self._look_now.wait(VIGIL_SECONDS)
+            await self.vigil.look()
 
 
 def _bring_up_to_date(database: Database, *, migrate: bool) -> None:

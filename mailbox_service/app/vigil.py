@@ -1,18 +1,45 @@
-"""Noticing that we no longer hear."""
+"""What the vigil is told by those who know: the connections, and the disk."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
 
-from mailbox_service.adapters.imap import FolderWatcher
+from mailbox_service.adapters.imap import ImapSource
+from mailbox_service.adapters.smtp import SmtpTransport
+from mailbox_service.services.vigil import FolderSense, Senses
 
-# Long enough for a server's restart, short enough that a reporter still gets an answer the same day.
-DEAF_AFTER = timedelta(minutes=15)
+# Between two looks; each asks the database a few dozen small questions.
 VIGIL_SECONDS = 60.0
+# Every file needs one, SQLite's journal too.
+FEW_INODES = 1000
 
 
-def deaf(watcher: FolderWatcher, started: datetime, moment: datetime) -> bool:
-    """Whether a folder that should be there has not been looked at for DEAF_AFTER, and is not being looked at now."""
-    if watcher.status.connected or (watcher.junk and not watcher.status.found):
-        return False
-    return moment - (watcher.status.last_poll_at or started) > DEAF_AFTER
+def senses_of(source: ImapSource, transport: SmtpTransport) -> Senses:
+    """How a mailbox's connections are doing."""
+    folders = tuple(
+        FolderSense(watcher.status.folder, timedelta(seconds=watcher.silent_seconds), watcher.status.last_error)
+        for watcher in source.watchers
+        if watcher.status.found or not watcher.junk  # a server without a Junk folder is not deaf
+    )
+    return Senses(folders, imap_refused=source.login_refused, smtp_refused=transport.login_refused)
+
+
+def senses_of_all(sources: Mapping[str, ImapSource], transports: Mapping[str, SmtpTransport]) -> dict[str, Senses]:
+    return {name: senses_of(source, transports[name]) for name, source in sources.items()}
+
+
+def disk_trouble(folder: Path, least_free_bytes: int) -> str:
+    """What is wrong with the disk that `folder` is on; "" for nothing."""
+    try:
+        found = os.statvfs(folder)
+    except OSError as error:
+        return f"the disk of the database cannot be looked at: {error.strerror}"
+    free_bytes = found.f_bavail * found.f_frsize
+    if free_bytes < least_free_bytes:
+        return f"the disk of the database has {free_bytes // 1_000_000} MB left"
+    if found.f_files and found.f_favail < FEW_INODES:  # some file systems make inodes as they need them
+        return f"the disk of the database has room for {found.f_favail} more files"
+    return ""

@@ -10,7 +10,8 @@ from mailbox_service.config import Config, WithPassword
 from mailbox_service.config import Mailbox as MailboxConfig
 from mailbox_service.core.budget import AnswerLimits
 from mailbox_service.errors import TemporaryError
-from mailbox_service.services.mailboxes import Contact, Mailbox, Maintainer, Notices
+from mailbox_service.services.alarms import AlarmChannel
+from mailbox_service.services.mailboxes import CanaryPlan, Contact, Mailbox, Maintainer, Notices
 
 
 def mailbox_of(config: MailboxConfig) -> Mailbox:
@@ -43,7 +44,23 @@ def mailbox_of(config: MailboxConfig) -> Mailbox:
             config.notices.digest_at,
         ),
         envelope_from=config.smtp.envelope_from,
+        canary=CanaryPlan(config.canary.interval, config.canary.deadline) if config.canary else None,
     )
+
+
+def alarm_channels(config: Config) -> list[AlarmChannel]:
+    """The ways beside mail by which people are told of alarms."""
+    # Most have none, and memory is for those who use it.
+    from mailbox_service.adapters.alarms import CommandChannel, WebhookAccount, WebhookChannel
+
+    alarms, channels = config.alarms, list[AlarmChannel]()
+    if alarms.command is not None:
+        channels.append(CommandChannel(alarms.command, alarms.command_deadline.total_seconds()))
+    if (hook := alarms.webhook).url is not None:
+        token = _password(hook) if hook.password_file or hook.password_env else None
+        account = WebhookAccount(hook.url, hook.deadline.total_seconds(), token, str(hook.ca_file or "") or None)
+        channels.append(WebhookChannel(account))
+    return channels
 
 
 def imap_account(mailbox: MailboxConfig, config: Config) -> ImapAccount:

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from mailbox_service.config.alarms import Alarms, Canary, Webhook
 from mailbox_service.config.document import Location, Problem, read_document
 from mailbox_service.config.models import (
     Config,
@@ -26,19 +27,19 @@ from mailbox_service.config.models import (
     Marks,
     Notices,
     OutboxSettings,
-    Section,
     Server,
     Smtp,
-    WithPassword,
 )
+from mailbox_service.config.password import WithPassword
 from mailbox_service.config.secret import readable_by_everyone
+from mailbox_service.config.section import Section
 from mailbox_service.config.values import PROBLEM, LoadContext, is_loopback, parse_duration, write_duration
 from mailbox_service.errors import ConfigurationError
 
 __all__ = [
-    "Config", "Contact", "Database", "GlobalLimits", "Health", "Imap", "Logging", "Mailbox", "MailboxLimits",
-    "Maintainer", "MarkRule", "Marks", "Notices", "OutboxSettings", "Section", "Server", "Smtp",
-    "WithPassword", "is_loopback", "load", "parse_duration", "write_duration",
+    "Alarms", "Canary", "Config", "Contact", "Database", "GlobalLimits", "Health", "Imap", "Logging", "Mailbox",
+    "MailboxLimits", "Maintainer", "MarkRule", "Marks", "Notices", "OutboxSettings", "Section", "Server", "Smtp",
+    "Webhook", "WithPassword", "is_loopback", "load", "parse_duration", "write_duration",
 ]  # fmt: skip
 
 _SECRET_WORDS = re.compile(r"pass(word|wd|phrase)?|secret|token|credential|api_?key", re.IGNORECASE)

@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterator
 from datetime import time, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import quote, urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     ValidationInfo,
     field_validator,
 )
 
+from mailbox_service.config.alarms import Alarms, Canary
 from mailbox_service.config.document import Location
-from mailbox_service.config.secret import Secret
+from mailbox_service.config.password import WithPassword
+from mailbox_service.config.section import Section
 from mailbox_service.config.values import (
     Address,
     AnyPath,
@@ -60,61 +59,6 @@ PUBLIC_PROVIDERS: tuple[str, ...] = (
 )  # fmt: skip
 
 _T = TypeVar("_T")
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, nothing changes after loading, no message holds a value."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    def sections(self, location: Location = ()) -> Iterator[tuple[Location, Section]]:
-        """This section and all below it, each with where it stands in the file."""
-        yield location, self
-        for name in type(self).model_fields:
-            value = getattr(self, name)
-            for at, item in enumerate(value) if isinstance(value, tuple) else [(None, value)]:
-                if isinstance(item, Section):
-                    yield from item.sections((*location, name) if at is None else (*location, name, at))
-
-
-class WithPassword(Section):
-    """A section with at most one password, read anew on each use so that it can be changed at any time."""
-
-    password_file: AnyPath | None = None
-    password_env: str | None = None
-    _secret: Secret | None = PrivateAttr(default=None)
-
-    @field_validator("password_env")
-    @classmethod
-    def _one_password(cls, env: str | None, info: ValidationInfo) -> str | None:
-        if env is not None and info.data.get("password_file") is not None:
-            raise problem("is given beside password_file; keep one of the two")
-        cls._try(Secret.of(None, env, info.context), info)
-        return env
-
-    @field_validator("password_file")
-    @classmethod
-    def _readable(cls, file: Path | None, info: ValidationInfo) -> Path | None:
-        cls._try(Secret.of(file, None, info.context), info)
-        return file
-
-    @classmethod
-    def _try(cls, secret: Secret | None, info: ValidationInfo) -> None:
-        if issubclass(cls, Server) and isinstance(info.context, LoadContext) and not info.context.mail_files:
-            return
-        if secret is not None and (text := secret.problem()):
-            raise problem(text)
-
-    def model_post_init(self, context: Any) -> None:
-        # Assigned past frozen: the environment it may hold is no part of the value, nor of its repr.
-        self._secret = Secret.of(self.password_file, self.password_env, context)
-
-    def secret(self) -> str | None:
-        """The password as it is now; None where none is configured.
-
-        Raises: ConfigurationError when it cannot be had any more.
-        """
-        return self._secret.read() if self._secret else None
 
 
 class Database(WithPassword):
@@ -168,6 +112,8 @@ class Database(WithPassword):
 
 class Server(WithPassword):
     """What the two kinds of mail server have in common. Subclasses name the ports."""
+
+    only_for_the_daemon = True
 
     @staticmethod
     def check_username(username: str | None, info: ValidationInfo) -> str | None:
@@ -343,6 +289,7 @@ class Mailbox(Section):
     shadow: bool = False
     limits: MailboxLimits = MailboxLimits()
     notices: Notices = Notices()
+    canary: Canary | None = Canary()
 
     @property
     def own_addresses(self) -> frozenset[str]:
@@ -478,6 +425,7 @@ class Config(Section):
     limits: GlobalLimits = GlobalLimits()
     outbox: OutboxSettings = OutboxSettings()
     health: Health | None = None
+    alarms: Alarms = Alarms()
     logging: Logging = Logging()
     _warnings: tuple[str, ...] = PrivateAttr(default=())
 

@@ -63,15 +63,6 @@ class Clocks:
             self._mails_waiting.ring()
         return mails
 
-    async def raise_alarm(self, mailbox: str, name: str, what: str, remedy: str) -> None:
-        """Tell the maintainers that something is broken; once a day for each name."""
-        now = self._timing.clock()
-        of = self._mailboxes[mailbox]
-        context: dict[str, object] = {"what": what, "since": written_moment(now), "remedy": remedy, "name": name}
-        mails = self._correspondence.alarm(of, name, context, now)
-        await self._storage.transact(lambda tx: tx.add_mails(mails, now, now + self._correspondence.lifetime))
-        self._mails_waiting.ring()
-
 
 def fall_due(
     tx: Transaction, mailboxes: Mailboxes, correspondence: Correspondence, now: datetime, *, settled: bool

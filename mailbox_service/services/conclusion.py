@@ -17,6 +17,7 @@ from mailbox_service.core.case import Event
 from mailbox_service.core.evidence import AuthResult
 from mailbox_service.core.message import Encryption
 from mailbox_service.core.routing import Answer, Disposition, Outcome, Routing, Subject, Thread, answer_refusal, route
+from mailbox_service.services.canary import CAME_BACK, came_back, stamp_of
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.mailboxes import Mailbox, Mailboxes, clean
 from mailbox_service.services.ports import (
@@ -112,6 +113,8 @@ def conclude(
     tx.add_collected(writes.collected, now)
     tx.spend(desk.budget.spent)
     tx.finish(writes.finished, now)
+    for mailbox, stamp, junk in desk.canaries:
+        came_back(tx, mailbox, correspondence, stamp, junk=junk, now=now)
     for decision in decisions:
         redirected = decision.routing.with_redirected
         if redirected is not None and decision.case is not None and decision.case.id is not None:
@@ -136,6 +139,7 @@ class _Desk:
     ) -> None:
         self.mailboxes, self.correspondence, self.now = mailboxes, correspondence, now
         self.new_cases: list[OpenCase] = []
+        self.canaries: list[tuple[Mailbox, str, bool]] = []  # mailbox, stamp, found in Junk
         self.cases: dict[int, OpenCase] = {}  # number by which routing knows a case -> case
         names = sorted({n for u in batch for n in (*u.names, u.message.message_id) if n is not None})
         self.outbound: dict[str, list[KnownOutbound]] = {}
@@ -198,6 +202,9 @@ class _Desk:
             return Routing(Disposition.ATTACHED, REDIRECT_ANSWERED, case=case, verified=verified)
         if understood.claim.decided is not None:
             return _as_decided(understood, understood.claim.decided, mailbox)
+        if (stamp := stamp_of(understood, mailbox, self.correspondence.key)) is not None:
+            self.canaries.append((mailbox, stamp, understood.claim.junk))
+            return Routing(Disposition.AUTOMATIC, CAME_BACK)
         if understood.claim.partial:
             return Routing(Disposition.HOLD, TOO_LARGE)
         return route(

@@ -30,6 +30,8 @@ REFERENCES_NAMED = 20
 # hold up, then what a person waits for, then the rest.
 PRIORITY = {
     "alarm": 0,
+    "alarm_over": 0,
+    "canary": 5,  # one mail; behind a long queue it would tell of the queue and not of the way
     "notice_message": 10,
     "acknowledgement": 20,
     "notice_case": 30,
@@ -155,9 +157,18 @@ class Correspondence:
     def collected(self, mailbox: Mailbox, kind: str, cause: str, context: dict[str, object]) -> list[NewMail]:
         return self._to_all(mailbox, cause, kind, mailbox.identity() | context)
 
-    def alarm(self, mailbox: Mailbox, name: str, context: dict[str, object], now: datetime) -> list[NewMail]:
-        """One alarm of a name a day: a broken thing must not become a flood of mail."""
-        return self._to_all(mailbox, f"alarm:{name}:{now:%Y-%m-%d}", "alarm", mailbox.identity() | context)
+    def alarm(self, mailbox: Mailbox, name: str, since: datetime, context: dict[str, object]) -> list[NewMail]:
+        """What changed about an alarm that was raised at `since`; of the same change there is one mail, ever."""
+        kind = "alarm_over" if context["change"] == "over" else "alarm"
+        cause = f"alarm:{name}:{since:%Y-%m-%dT%H:%M:%S}/{context['change']}:{context['at']}"
+        return self._to_all(mailbox, cause, kind, mailbox.identity() | context)
+
+    # --- to ourselves -------------------------------------------------------------------------------------
+
+    def canary(self, mailbox: Mailbox, stamp: str, token: str) -> NewMail:
+        """The mail to the mailbox itself that was made at `stamp`."""
+        context = mailbox.identity() | {"token": token}
+        return self._mail(mailbox, f"canary:{stamp}", "canary", mailbox.address, "mailbox", context)
 
     def _about(self, mailbox: Mailbox, understood: Understood, case: OpenCase) -> dict[str, object]:
         message, claim = understood.message, understood.claim

@@ -34,6 +34,14 @@ class Notices:
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryPlan:
+    """How often the mailbox writes to itself, and when that mail must have come back."""
+
+    interval: timedelta
+    deadline: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Mailbox:
     """One watched address."""
 
@@ -54,6 +62,7 @@ class Mailbox:
     limits: AnswerLimits = field(default_factory=AnswerLimits)
     notices: Notices = field(default_factory=Notices)
     envelope_from: str | None = None
+    canary: CanaryPlan | None = None
 
     @property
     def domain(self) -> str:

@@ -70,6 +70,8 @@ SETTLE_TRIES = 20
 LAST_WORDS_SECONDS = 3.0
 # The lease was about to end, or we were told to stop.
 NOT_ATTEMPTED = Delivery(DeliveryOutcome.TEMPORARY, "not attempted")
+# A failing failure notice would breed more of its kind; for alarms and canaries there are other ways to people.
+UNMOURNED = frozenset({"notice_failure", "alarm", "alarm_over", "canary"})
 AUTO_REPLIED = frozenset({"acknowledgement", "acknowledgement_collected", "redirect"})
 
 
@@ -390,9 +392,8 @@ def settle(
         journal += _event(row, Event.DELIVERY_FAILED)
         if result.delivery.outcome is DeliveryOutcome.TOO_LARGE and row.claim.attached_message is not None:
             mails.append(correspondence.without_attachment(mailbox, row.claim))
-        elif row.claim.kind not in ("notice_failure", "alarm"):
-            # A failing failure notice would breed more of its kind; and forged senders by the hundred, whose servers
-            # refuse our answers, must not become as many notices.
+        elif row.claim.kind not in UNMOURNED:
+            # Forged senders by the hundred, whose servers refuse our answers, must not become as many notices.
             if budget.count(failures_key(mailbox.name, now)) > mailbox.notices.collect_above_per_hour:
                 collected.append(_undelivered(row))
             else:

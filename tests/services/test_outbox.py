@@ -235,15 +235,6 @@ async def test_two_daemons_that_collect_at_once_tell_everything_once(database: D
     assert sorted(line["number"] for lines in told for line in lines) == list(range(1, 21))
 
 
-async def test_an_alarm_is_raised_once_a_day(bench: Bench) -> None:
-    for _ in range(3):
-        await bench.clocks.raise_alarm("security", "imap", "login refused", "check it")
-    assert len(bench.mails("alarm")) == 2
-    bench.now += timedelta(days=1)
-    await bench.clocks.raise_alarm("security", "imap", "login refused", "check it")
-    assert len(bench.mails("alarm")) == 4
-
-
 # --- facing each other -------------------------------------------------------------------------------------
 
 

@@ -1,39 +1,56 @@
-"""Noticing that we no longer hear."""
+"""What the vigil is told of connections and disk."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from mailbox_service.adapters.imap import FolderPlan, ImapAccount, ImapSource
-from mailbox_service.app import DEAF_AFTER, deaf
-from tests.imap.door import MemoryDoor
-
-STARTED = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-LATE = STARTED + DEAF_AFTER + timedelta(seconds=1)
+from mailbox_service.adapters.smtp import SmtpAccount, SmtpTransport
+from mailbox_service.app.vigil import disk_trouble, senses_of
+from tests.imap.door import NOW, MemoryDoor
 
 
-@pytest.mark.parametrize(
-    ("junk", "found", "connected", "polled", "expected"),
-    [
-        (False, True, False, None, True),
-        (False, False, False, None, True),
-        (False, True, True, None, False),
-        (False, True, False, LATE - timedelta(minutes=1), False),
-        (False, True, False, STARTED, True),
-        (True, False, False, None, False),
-        (True, True, False, STARTED, True),
-    ],
-)
-def test_a_folder_that_is_not_looked_at_is_noticed(
-    junk: bool, found: bool, connected: bool, polled: datetime | None, expected: bool
-) -> None:
-    account = ImapAccount("127.0.0.1", 1, "none", "u", lambda: "p")
-    folders = [FolderPlan(None if junk else "INBOX", junk)]
-    source = ImapSource("security", account, MemoryDoor(), clock=lambda: STARTED, folders=folders, random=Random(1))
-    (watcher,) = source.watchers
-    watcher.status.found, watcher.status.connected, watcher.status.last_poll_at = found, connected, polled
-    assert deaf(watcher, STARTED, LATE) is expected
-    assert not deaf(watcher, STARTED, STARTED + timedelta(minutes=1))
+class Ears:
+    """An IMAP source that nobody runs, and a monotonic clock."""
+
+    def __init__(self, *folders: FolderPlan) -> None:
+        self.steady = 100.0
+        account = ImapAccount("127.0.0.1", 1, "none", "u", lambda: "p")
+        self.source = ImapSource(
+            "security",
+            account,
+            MemoryDoor(),
+            clock=lambda: NOW,
+            folders=folders,
+            random=Random(1),
+            monotonic=lambda: self.steady,
+        )
+        self.transport = SmtpTransport(SmtpAccount("127.0.0.1", 1, "none"))
+
+    def silent(self) -> dict[str, timedelta]:
+        senses = senses_of(self.source, self.transport)
+        return {folder.name: folder.silent_for for folder in senses.folders}
+
+
+def test_a_folder_counts_from_the_last_time_something_was_heard_of_it_however_connected_it_is() -> None:
+    ears = Ears(FolderPlan("INBOX"))
+    ears.steady += 60
+    ears.source.watchers[0].status.connected = True
+    assert ears.silent() == {"INBOX": timedelta(minutes=1)}
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_a_junk_folder_that_the_server_does_not_have_is_not_missed(found: bool) -> None:
+    ears = Ears(FolderPlan(None, junk=True))
+    ears.source.watchers[0].status.found = found
+    assert bool(ears.silent()) is found
+
+
+def test_a_disk_with_room_is_none_of_our_business_and_one_without_is(tmp_path: Path) -> None:
+    assert disk_trouble(tmp_path, 1) == ""
+    assert "MB left" in disk_trouble(tmp_path, 10**18)
+    assert "cannot be looked at" in disk_trouble(tmp_path / "gone", 1)

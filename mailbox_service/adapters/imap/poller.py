@@ -50,6 +50,7 @@ class WatchStatus:
     found: bool = True  # the folder is on the server
     login_refused: bool = False
     last_poll_at: datetime | None = None  # of the last finished comparison
+    heard_at: float = 0.0  # monotonic: the last finished comparison, or the last mail of a running one that was stored
     failures: int = 0  # in a row
     backlog: int = 0  # messages of the running pass still to fetch
     unread: int = 0  # messages the server does not hand out
@@ -69,7 +70,7 @@ class FolderWatcher:
         self._above = 0  # all up to this UID has been compared on this connection
         self._settled = False  # caught_up() was called since the last connection was made
         self.state: FolderState | None = None
-        self.status = WatchStatus(folder=plan.name or "Junk")
+        self.status = WatchStatus(folder=plan.name or "Junk", heard_at=self._monotonic())
 
     @property
     def finds_junk(self) -> bool:
@@ -80,6 +81,21 @@ class FolderWatcher:
     def junk(self) -> bool:
         """Whether it watches a Junk folder, which need not exist."""
         return self._plan.junk
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago something was heard of the folder; before the first time, since when it was to be watched.
+
+        A connection alone proves nothing: it may be half-open, or lead to a server that answers no question.
+        """
+        return self._monotonic() - self.status.heard_at
+
+    def unread_attempts(self, uid: int) -> int:
+        """How often in a row the server did not hand out a message that it has."""
+        return self._unread.failures.get(uid, 0)
+
+    def _looked(self) -> None:
+        self.status.last_poll_at, self.status.heard_at = self._clock(), self._monotonic()
 
     # --- the two ways to run ----------------------------------------------------------------------------------
 
@@ -213,7 +229,7 @@ class FolderWatcher:
         waiting = self._unread.waiting(self._monotonic())
         await self._take(session, state, [uid for uid in missing if uid not in waiting])
         await self._forget_gone(session, sorted(self._unread.failures))
-        self.status.last_poll_at = self._clock()
+        self._looked()
         if self._nothing_pending():
             await self._door.caught_up(state.id)
             self._settled = True
@@ -234,7 +250,7 @@ class FolderWatcher:
         due = self._unread.due(self._monotonic())
         due = sorted(await self._forget_gone(session, due))
         await self._take(session, state, sorted({*missing, *due}))
-        self.status.last_poll_at = self._clock()
+        self._looked()
         return since, len(missing)
 
     async def _newer(self, session: Session, state: FolderState) -> list[int]:
@@ -313,6 +329,7 @@ class FolderWatcher:
     async def _store(self, queue: asyncio.Queue[list[RawMessage] | None]) -> None:
         while (batch := await queue.get()) is not None:
             await self._door.accept(batch)
+            self.status.heard_at = self._monotonic()
             log.debug("imap batch stored", mailbox=self._mailbox, count=len(batch))
             queue.task_done()
 

@@ -91,6 +91,11 @@ class ImapSource:
         self.watchers = tuple(FolderWatcher(plan, door, self._logins, clock) for plan in self._folders)
         self.marker = Marker(door, self._logins, marks, self._opened, self._is_watched)
 
+    @property
+    def login_refused(self) -> bool:
+        """Whether the server refused the last login."""
+        return self._logins.refusals > 0
+
     def _opened(self) -> list[FolderState]:
         return [watcher.state for watcher in self.watchers if watcher.state is not None]
 

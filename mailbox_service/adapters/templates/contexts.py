@@ -138,10 +138,13 @@ _FAILURE: Context = {
 }
 _ALARM: Context = {
     **_PROJECT,
+    "name": "imap_login",
+    "change": "raised",
     "what": "the IMAP server refuses the login",
+    "meaning": "The IMAP server refuses our login, so no mail is fetched.",
+    "remedy": "Correct the user name, the password or the server.",
     "since": "2026-11-23 09:15 UTC",
-    "name": "imap",
-    "remedy": "check the user name and the password file, then run the doctor.",
+    "at": "2026-11-23 09:15 UTC",
 }
 
 CONTEXTS: dict[str, tuple[Context, ...]] = {
@@ -171,7 +174,8 @@ CONTEXTS: dict[str, tuple[Context, ...]] = {
     "cases_collected": ({**_PROJECT, "cases": _COLLECTED, "more": 0}, {**_PROJECT, "cases": _COLLECTED, "more": 7}),
     "digest": (_DIGEST, _LONG_DIGEST, _SPAM_DIGEST),
     "summary": (_SUMMARY, {**_SUMMARY, "more": 5}, {**_SUMMARY, "cases": [], "counts": {}}),
-    "alarm": (_ALARM,),
+    "alarm": (_ALARM, {**_ALARM, "change": "reminder", "at": "2026-11-24 09:15 UTC"}),
+    "alarm_over": ({**_ALARM, "change": "over", "at": "2026-11-23 11:40 UTC"},),
     "held": (
         {
             **_PROJECT,
@@ -182,5 +186,6 @@ CONTEXTS: dict[str, tuple[Context, ...]] = {
             "partial": False,
         },
     ),
+    "canary": ({**_PROJECT, "token": "canary-20261123T091500000000-0123456789abcdef0123456789abcdef"},),
     "check_round_trip": ({**_PROJECT, "sent_at": "2026-11-23 09:15 UTC"},),
 }
