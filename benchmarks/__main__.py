@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import idle, intake, latency, results
+from benchmarks import attachment, backlog, growth, hostile, idle, intake, latency, results
 from benchmarks.corpus import SHARED
 from benchmarks.options import Options
 from benchmarks.results import Result
@@ -31,7 +31,11 @@ from benchmarks.stage import Stage
 Measure = Callable[[Stage, Options], Iterator[Result]]
 MEASURES: dict[str, Measure] = {
     "intake": intake.measure,
+    "backlog": backlog.measure,
     "latency": latency.measure,
+    "attachment": attachment.measure,
+    "growth": growth.measure,
+    "hostile": hostile.measure,
     "idle": idle.measure,
 }
 DATABASES = {"sqlite": ("sqlite",), "postgres": ("postgres",), "both": ("sqlite", "postgres")}

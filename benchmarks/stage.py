@@ -79,12 +79,20 @@ class Ledger:
         return not (self.waiting or self.marks_waiting or self.mails_waiting)
 
 
+@dataclass(frozen=True, slots=True)
+class Above:
+    """The highest ids that were on file before; only what came later counts."""
+
+    message: int = 0
+    outbound: int = 0
+    source: int = 0
+
+
 class Books:
     """A database looked into from outside, over a connection of its own."""
 
-    def __init__(self, url: str, above: int = 0) -> None:
-        """Only messages and mails with ids above `above` count."""
-        self._engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    def __init__(self, url: str, above: Above = Above()) -> None:
+        self._engine = engine(url)
         self._above = above
 
     def close(self) -> None:
@@ -97,7 +105,7 @@ class Books:
             def count(table: sa.FromClause, *conditions: sa.ColumnElement[bool]) -> int:
                 return int(connection.scalar(sa.select(sa.func.count()).select_from(table).where(*conditions)) or 0)
 
-            mine, ours = m.id > self._above, o.id > self._above
+            mine, ours = m.id > self._above.message, o.id > self._above.outbound
             answers = sa.select(o.about_message_id).where(
                 o.about_message_id == m.id, o.kind.in_(("acknowledgement", "redirect")), o.state == "sent"
             )
@@ -109,7 +117,7 @@ class Books:
                 held=count(message, m.state == "held", mine),
                 unanswered=count(message, owed, mine),
                 acknowledged=count(outbound, o.kind == "acknowledgement", o.state == "sent", ours),
-                marks_waiting=count(source, source.c.mark_state == "waiting", source.c.id > self._above),
+                marks_waiting=count(source, source.c.mark_state == "waiting", source.c.id > self._above.source),
                 mails_waiting=count(outbound, o.state == "waiting", ours),
                 mails_sent=count(outbound, o.state == "sent", ours),
                 mails_failed=count(outbound, o.state == "failed", ours),
@@ -123,9 +131,14 @@ class Books:
                 | sa.exists().where(source.c.mark_state == "waiting")
                 | sa.exists().where(outbound.c.state == "waiting")
             )
-            on_file = sa.select(sa.func.count()).select_from(message).where(message.c.id > self._above)
+            on_file = sa.select(sa.func.count()).select_from(message).where(message.c.id > self._above.message)
             row = connection.execute(sa.select(on_file.scalar_subquery(), waiting)).one()
             return int(row[0]), not row[1]
+
+
+def engine(url: str) -> sa.Engine:
+    """For a URL of the configuration."""
+    return sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
 
 
 class Sink:
@@ -212,7 +225,7 @@ class Stage:
             new = copied.rpartition("/")[2]
             with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
                 connection.execute(f"DROP DATABASE {new}".encode())
-                connection.execute(f"CREATE DATABASE {new} TEMPLATE {name} STRATEGY file_copy".encode())
+                connection.execute(f"CREATE DATABASE {new} TEMPLATE {name}".encode())
         return copied
 
     def sink(self, *, log: bool = False) -> Sink:
