@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import attachment, backlog, growth, hostile, idle, intake, latency, results
+from benchmarks import attachment, backlog, growth, hostile, idle, intake, latency, report, results
 from benchmarks.corpus import SHARED
 from benchmarks.options import Options
 from benchmarks.results import Result
@@ -75,11 +75,14 @@ def main(words: Sequence[str] | None = None) -> int:
     command = "python -m benchmarks " + shlex.join(sys.argv[1:] if words is None else words)
     found = run(names, options, command.replace(arguments.floor or "\0", "PYTHON"))
     print(results.table(found))
+    if arguments.write:
+        results.save(found)
+        report.write()
     return 0
 
 
 def options_of(arguments: argparse.Namespace) -> Options:
-    small = Options(quick=True, n=60, rounds=1, deliveries=2, on_file=400, backlogs=(20, 60))
+    small = Options(quick=True, n=40, rounds=1, deliveries=2, on_file=120, backlogs=(20,))
     usual = small if arguments.quick else Options()
     return Options(
         quick=arguments.quick,

@@ -3,7 +3,8 @@
     python -m benchmarks.daemon CONFIG [--lag] [--profile FILE]
 
 The same as `mailbox-service run`, and on standard output: "running" when it begins. With --lag, for each line on
-standard input one line back: the longest time in milliseconds that the event loop was late since the last line.
+standard input one line back: the longest times in milliseconds that the event loop was blocked, and late, since the
+last line. Blocked is the part of being late in which this very process used the processor; the rest is other processes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import cProfile
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 from mailbox_service import app, logs
@@ -26,19 +28,21 @@ class Lag:
     """How late the event loop comes to a call that is due: what a blocked loop makes everybody wait."""
 
     def __init__(self) -> None:
-        self.longest_seconds = 0.0
+        self._late_seconds = self._blocked_seconds = 0.0
 
     async def watch(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + LOOK_SECONDS
+            due, used = loop.time() + LOOK_SECONDS, time.process_time()
             await asyncio.sleep(LOOK_SECONDS)
-            self.longest_seconds = max(self.longest_seconds, loop.time() - due)
+            late, used = loop.time() - due, time.process_time() - used
+            self._late_seconds = max(self._late_seconds, late)
+            self._blocked_seconds = max(self._blocked_seconds, min(late, used))
 
     def tell(self) -> None:
         sys.stdin.readline()
-        print(f"{self.longest_seconds * 1e3:.2f}", flush=True)
-        self.longest_seconds = 0.0
+        print(f"{self._blocked_seconds * 1e3:.2f} {self._late_seconds * 1e3:.2f}", flush=True)
+        self._late_seconds = self._blocked_seconds = 0.0
 
 
 async def serve(service: app.Service, *, lag: bool) -> None:

@@ -40,7 +40,7 @@ def measure(stage: Stage, options: Options) -> Iterator[Result]:
 def _measure(stage: Stage, options: Options, database: str) -> Result:
     result = Result(f"growth-{database}")
     sink = stage.sink()
-    seeds, count = (60, 60) if options.quick else (SEED_MESSAGES, MEASURED_MESSAGES)
+    seeds, count = (40, 40) if options.quick else (SEED_MESSAGES, MEASURED_MESSAGES)
     empty = stage.database(database)
     seed = stage.mail(seeds)
     run_service(stage, sink, seed, seeds, empty)

@@ -1,9 +1,9 @@
 """Hostile and malformed mail: what one message may cost, and that nobody else waits for it.
 
-Each shape comes in company of an ordinary report, through the whole service, several times: how long the event loop
-was late is noisy on a busy machine and can only be too long by accident, so the least of the repeats counts. The
-malformed corpora (`../shared/corpora/eml` where it lies beside the repository, and tests/data/mail) are understood one
-by one, and then taken in all together.
+Each shape comes in company of an ordinary report, through the whole service, several times: by accident the event loop
+can only be blocked too long, so the least of the repeats counts, and only time in which the service itself used the
+processor, because the machine may be busy with other things. The malformed corpora (`../shared/corpora/eml` where it
+lies beside the repository, and tests/data/mail) are understood one by one, and then taken in all together.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ def _shapes(result: Result, stage: Stage, options: Options) -> None:
     stage.dovecot.append(user, report(0))
     config = stage.configuration(user, sink, url, collect_above=100_000)
     size, repeats = (20_000, 1) if options.quick else (SIZE_BYTES, REPEATS)
-    shapes = {"an ordinary report": _ordinary} | SHAPES
+    names = list(SHAPES)[:: len(SHAPES) // 2] if options.quick else list(SHAPES)
+    shapes = {"an ordinary report": _ordinary} | {name: SHAPES[name] for name in names}
     found: dict[str, tuple[float, float, float]] = {}
     with stage.service(config, "--lag") as process, closing(Books(url)) as books:
         until_settled(books, 1, process, PATIENCE_SECONDS)
@@ -121,10 +122,10 @@ class _Pairs:
         self.count = 1
 
     def take(self, data: bytes) -> tuple[float, float, float]:
-        """CPU seconds, the longest lag of the event loop in ms, and ms from the server's notice until the other's
+        """CPU seconds, the longest block of the event loop in ms, and ms from the server's notice until the other's
         acknowledgement."""
         time.sleep(PAUSE_SECONDS)
-        self._lag_ms()
+        blocked_ms(self._process)
         cpu = self._process.cpu_seconds()
         one, other = data + b"copy %d\n" % self.count, report(self.count)
         with Notices(self._stage.dovecot.port, self._user) as idle:
@@ -133,11 +134,13 @@ class _Pairs:
         answered = self._sink.await_mail(recipient(self.count))
         self.count += 2
         until_settled(self._books, self.count, self._process, PATIENCE_SECONDS)
-        return self._process.cpu_seconds() - cpu, self._lag_ms(), (answered - told) * 1e3
+        return self._process.cpu_seconds() - cpu, blocked_ms(self._process), (answered - told) * 1e3
 
-    def _lag_ms(self) -> float:
-        self._process.say("lag")
-        return float(self._process.line())
+
+def blocked_ms(process: Watched) -> float:
+    """How long its event loop was blocked at most since it was last asked."""
+    process.say("lag")
+    return float(process.line().split()[0])
 
 
 def _shape_rows(
@@ -165,7 +168,8 @@ def _corpus(options: Options) -> list[Path]:
     files = sorted((ROOT / "tests" / "data" / "mail").glob("*.eml"))
     if not options.quick:
         files += sorted(path for path in (options.shared.parent / "corpora" / "eml").rglob("*") if path.is_file())
-    return files
+    # Dovecot keeps an empty file as a message of no bytes, which is none.
+    return [path for path in files if path.stat().st_size]
 
 
 def _corpora(result: Result, stage: Stage, options: Options) -> None:
@@ -180,8 +184,7 @@ def _corpora(result: Result, stage: Stage, options: Options) -> None:
     distinct = len({hashlib.sha256(one.data).digest() for one in kept})
     with stage.service(config, "--lag") as process, closing(Books(url)) as books:
         until_settled(books, distinct, process, PATIENCE_SECONDS)
-        process.say("lag")
-        lag = float(process.line())
+        lag = blocked_ms(process)
         ledger = books.ledger()
     expect(ledger.messages == distinct and not ledger.undecided, f"{distinct} different ones are on file: {ledger}")
     flagged = stage.flagged(user)

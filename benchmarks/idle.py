@@ -56,7 +56,7 @@ def measure(stage: Stage, options: Options) -> Iterator[Result]:
     result = Result("idle")
     sink = stage.sink()
     for database in options.databases:
-        for health in (False, True):
+        for health in (False,) if options.quick else (False, True):
             _measure(result, stage, options, sink, database, health=health)
     yield result
 

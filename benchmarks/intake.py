@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.options import Options
 from benchmarks.process import Sample, Watched
 from benchmarks.results import Result, listed, median
-from benchmarks.stage import Above, Books, Ledger, Sink, Stage, check, until_settled
+from benchmarks.stage import NOTHING, Above, Books, Ledger, Sink, Stage, check, until_settled
 
 GOAL, AIM = 0.5, 0.8
 MEMORY_MB = 200
@@ -59,7 +59,7 @@ def run_service(
     url: str,
     *,
     profile: str | None = None,
-    above: Above = Above(),
+    above: Above = NOTHING,
 ) -> ServiceRun:
     """The service works off a mailbox; everything is checked. `above` was on file before."""
     user = stage.filled(mails())

@@ -88,10 +88,13 @@ class Above:
     source: int = 0
 
 
+NOTHING = Above()
+
+
 class Books:
     """A database looked into from outside, over a connection of its own."""
 
-    def __init__(self, url: str, above: Above = Above()) -> None:
+    def __init__(self, url: str, above: Above = NOTHING) -> None:
         self._engine = engine(url)
         self._above = above
 

@@ -245,13 +245,17 @@ class Dovecot:
                 _ok(imap.append(f'"{folder}"', "", date, data))
 
     def fill(self, user: str, messages: Iterable[bytes], start: int = 1) -> None:
-        """Many messages at once, written into the Maildir of INBOX in the order given."""
+        """Many messages at once, written into the Maildir of INBOX in the order given; also while it is in use."""
         maildir = self.folder / "mail" / user / "Maildir"
-        for name in ("cur", "new", "tmp"):
-            (maildir / name).mkdir(parents=True, exist_ok=True)
+        if not maildir.exists():
+            for name in ("cur", "new", "tmp"):
+                (maildir / name).mkdir(parents=True)
+            self._give_away(self.folder / "mail" / user)
         for number, data in enumerate(messages, start):
-            (maildir / "new" / f"{1_700_000_000 + number}.M{number}.test").write_bytes(data)
-        self._give_away(self.folder / "mail" / user)
+            made = maildir / "tmp" / f"{1_700_000_000 + number}.M{number}.test"
+            made.write_bytes(data)
+            self._give_away(made)
+            made.rename(maildir / "new" / made.name)
 
     def create(self, user: str, folder: str) -> None:
         """`folder` as it goes over the wire (modified UTF-7)."""
