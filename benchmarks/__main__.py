@@ -62,6 +62,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes: does everything still run?")
     parser.add_argument("--n", type=int, help="messages of the intake")
     parser.add_argument("--rounds", type=int, help="of floor and service in turn")
+    parser.add_argument("--backlogs", type=int, nargs="+", metavar="N", help="sizes of the backlogs")
     parser.add_argument("--database", choices=sorted(DATABASES), default="both")
     parser.add_argument("--floor", metavar="PYTHON")
     parser.add_argument("--shared", type=Path, default=SHARED, metavar="DIR", help="where generator and floor lie")
@@ -73,7 +74,9 @@ def main(words: Sequence[str] | None = None) -> int:
         parser.error(f"no measure {', '.join(unknown)}; there are: {', '.join(MEASURES)}")
     options = options_of(arguments)
     command = "python -m benchmarks " + shlex.join(sys.argv[1:] if words is None else words)
-    found = run(names, options, command.replace(arguments.floor or "\0", "PYTHON"))
+    for path, name in ((arguments.floor or "", "PYTHON"), (str(arguments.shared), "DIR")):
+        command = command.replace(path, name) if path else command
+    found = run(names, options, command)
     print(results.table(found))
     if arguments.write:
         results.save(found)
@@ -94,7 +97,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
         profile=arguments.profile,
         deliveries=usual.deliveries,
         on_file=usual.on_file,
-        backlogs=usual.backlogs,
+        backlogs=tuple(arguments.backlogs or usual.backlogs),
     )
 
 

@@ -136,6 +136,8 @@ def _moved(column: sa.Column[Any], offset: int) -> sa.ColumnElement[Any]:
         return column + offset
     if column.name == "sha256":
         return sa.func.substr(column, 1, 54).concat(f"{offset:010x}")
+    if column is collected.c.cause:
+        return sa.func.coalesce(column, "told").concat(f"#{offset}")  # a digest has told of it long ago
     if column.name in ("ref", "cause", "message_id", "header_message_id"):
         return column.concat(f"#{offset}")
     if column.name == "data" and isinstance(column.type, sa.LargeBinary):

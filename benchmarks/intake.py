@@ -48,7 +48,7 @@ class ServiceRun:
     run: Run
     ledger: Ledger
     samples: list[Sample]
-    began: float
+    process_began: float
 
 
 def run_service(
@@ -76,7 +76,7 @@ def run_service(
             books.close()
     check(ledger, count, stage.flagged(user), sink.accepted() - accepted)
     run = Run(count, ended - began, last.cpu_seconds - cpu, last.peak_mb)
-    return ServiceRun(run, ledger, process.samples, began)
+    return ServiceRun(run, ledger, process.samples, process.started)
 
 
 def run_floor(stage: Stage, sink: Sink, mails: Callable[[], Iterator[bytes]], count: int, url: str, python: str) -> Run:
@@ -118,7 +118,7 @@ def _measure(stage: Stage, options: Options, database: str) -> Result:
         options.tell(f"{result.measure} round {number + 1}: service {_told(services[-1].run)}")
     _rows(result, options.n, database, floors, services)
     longest = services[-1]
-    result.plots["memory"] = [[round(s.at - longest.began, 2), round(s.rss_mb, 1)] for s in longest.samples]
+    result.plots["memory"] = [[round(s.at - longest.process_began, 2), round(s.rss_mb, 1)] for s in longest.samples]
     result.plots["count"] = options.n
     return result
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 WIDTH, HEIGHT = 760, 340
-LEFT, RIGHT, TOP, BOTTOM = 62, 168, 22, 52
+LEFT, RIGHT, TOP, BOTTOM = 62, 168, 32, 52
 LABEL_GAP = 17  # between two labels, so that none covers another
 TICKS = 5
 
@@ -76,7 +76,7 @@ class Chart:
         across, up = html.escape(self.x_label), html.escape(self.y_label)
         return [
             f'<text class="axis" x="{middle:.0f}" y="{below}" text-anchor="middle">{across}</text>',
-            f'<text class="axis" x="{LEFT - 50}" y="{TOP - 8}">{up}</text>',
+            f'<text class="axis" x="{LEFT - 50}" y="{TOP - 16}">{up}</text>',
         ]
 
 

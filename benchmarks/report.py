@@ -33,6 +33,7 @@ body { background: var(--page); color: var(--text); font: 16px/1.55 system-ui, s
 h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin: 2.4rem 0 .2rem; }
 p, figcaption { color: var(--soft); margin: .3rem 0 .8rem; } figcaption { font-size: .9rem; }
 figure { margin: 0; } svg { width: 100%; height: auto; overflow: visible; font: 13px system-ui, sans-serif; }
+svg text { paint-order: stroke; stroke: var(--page); stroke-width: 4px; stroke-linejoin: round; }
 .grid { stroke: var(--rule); } .tick, .axis { fill: var(--soft); } .label { font-weight: 600; }
 polyline { fill: none; stroke-width: 2; stroke-linejoin: round; }
 polyline.one { stroke: var(--one); } polyline.two { stroke: var(--two); }
@@ -142,7 +143,9 @@ def _memory(found: dict[str, Result]) -> list[str]:
     if not runs:
         return []
     count = runs[0][0].plots["count"]
-    chart = Chart(f"Memory during an intake of {count:,} messages", "seconds since the start", "resident memory, MB")
+    chart = Chart(
+        f"Memory during an intake of {count:,} messages", "seconds since the process began", "resident memory, MB"
+    )
     for result, style in runs:
         label = {"intake-sqlite": "SQLite", "intake-postgres": "PostgreSQL"}[result.measure]
         chart.lines.append(Line(label, thinned(result.plots["memory"]), style))

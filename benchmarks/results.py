@@ -15,6 +15,11 @@ from typing import Any
 
 from benchmarks.process import ROOT
 
+# As issue and readers ask for them.
+ORDER = (
+    *("intake-sqlite", "intake-postgres", "backlog", "latency", "attachment", "growth-sqlite", "growth-postgres"),
+    *("hostile", "idle"),
+)
 FILE = ROOT / "benchmarks" / "results.json"
 
 
@@ -83,7 +88,8 @@ def load(file: Path = FILE) -> dict[str, Result]:
 def save(results: Iterable[Result], file: Path = FILE) -> None:
     """Put `results` in the place of those of the same measures."""
     merged = load(file) | {result.measure: result for result in results}
-    file.write_text(json.dumps([asdict(result) for result in merged.values()], indent=1) + "\n")
+    ordered = sorted(merged.values(), key=lambda result: ORDER.index(result.measure))
+    file.write_text(json.dumps([asdict(result) for result in ordered], indent=1) + "\n")
 
 
 def table(results: Iterable[Result]) -> str:

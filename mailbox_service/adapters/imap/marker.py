@@ -8,7 +8,6 @@ a message that was verifiably copied, where the server knows no MOVE.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -113,12 +112,14 @@ class Marker:
 
     async def _wait(self, seconds: float) -> bool:
         """Whether there may be new jobs; false when there were none for `seconds`."""
-        await asyncio.sleep(self._deadlines.marker_pause)
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(seconds):
                 await self._door.marks_waiting(self._logins.mailbox)
-                return True
-        return False
+        except TimeoutError:
+            return False
+        # A fresh message is answered at the same moment, and that must not wait for a login and a STORE.
+        await asyncio.sleep(self._deadlines.marker_pause)
+        return True
 
     async def _work_waiting(self) -> bool:
         for state in self._watched():

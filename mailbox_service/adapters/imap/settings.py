@@ -88,7 +88,7 @@ class Deadlines:
     folder_search: float = 900.0  # a folder that was not there is looked for again
     quick_look: float = 2.0  # during a long pass, how often we look for mail newer than the pass
     marker_linger: float = 60.0  # the marker keeps its connection this long without work
-    marker_pause: float = 0.1  # lets jobs gather, so that one STORE serves many
+    marker_pause: float = 0.1  # lets jobs gather, so that one STORE serves many, and answers go first
     retry_first: float = 1.0
     retry_limit: float = 300.0
     refused_first: float = 60.0  # after a refused login; hammering locks accounts
