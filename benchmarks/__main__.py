@@ -43,8 +43,8 @@ DATABASES = {"sqlite": ("sqlite",), "postgres": ("postgres",), "both": ("sqlite"
 
 def run(names: Sequence[str], options: Options, command: str) -> list[Result]:
     found = []
-    for name in names:
-        with Stage(options.shared) as stage:
+    with Stage(options.shared) as stage:
+        for name in names:
             conditions = results.conditions(command)
             began = time.monotonic()
             for result in MEASURES[name](stage, options):

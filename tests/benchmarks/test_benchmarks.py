@@ -29,11 +29,13 @@ WHOLE = Ledger(
 
 
 @pytest.mark.timeout(300)  # a busy machine
-@pytest.mark.parametrize("measure", MEASURES)
-def test_each_measure_goes_its_whole_way(measure: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("measures", [list(MEASURES)[::2], list(MEASURES)[1::2]], ids=" ".join)
+def test_each_measure_goes_its_whole_way(
+    measures: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Small sizes, on SQLite, with mail of our own: the measures themselves check that nothing is missing."""
-    assert main([measure, "--quick", "--database", "sqlite", "--shared", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.strip()
+    assert main([*measures, "--quick", "--database", "sqlite", "--shared", str(tmp_path)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) > len(measures)
 
 
 def test_a_run_that_lacks_anything_fails() -> None:
@@ -81,7 +83,8 @@ def test_text_in_a_chart_is_text() -> None:
     assert "5 &gt; 4" in chart.svg()
 
 
-@pytest.mark.parametrize(("top", "expected"), [(100.0, [0, 20, 40, 60, 80, 100]), (7.3, [0, 2, 4, 6, 8]), (200.0, 5)])
-def test_axes_are_divided_as_people_count(top: float, expected: list[float] | int) -> None:
-    found = ticks(top)
-    assert found == pytest.approx(expected) if isinstance(expected, list) else len(found) == expected + 1
+@pytest.mark.parametrize(
+    ("top", "expected"), [(100.0, [0, 20, 40, 60, 80, 100]), (7.3, [0, 2, 4, 6, 8]), (0.9, [0, 0.2, 0.4, 0.6, 0.8, 1])]
+)
+def test_axes_are_divided_as_people_count(top: float, expected: list[float]) -> None:
+    assert ticks(top) == pytest.approx(expected)
