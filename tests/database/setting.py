@@ -51,8 +51,13 @@ def migrated_postgres(postgres: PostgresServer) -> str:
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A migrated database without any rows."""
-    if request.param == "sqlite":
-        path = tmp_path / "mailbox.db"
+    return fresh_database(request.param, request, tmp_path)
+
+
+def fresh_database(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
+    """The URL of a migrated `kind` (sqlite, postgres) without any rows; of postgres there is one at a time."""
+    if kind == "sqlite":
+        path = folder / "mailbox.db"
         shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
         path.chmod(0o600)
         return f"sqlite:///{path}"

@@ -1,10 +1,7 @@
-"""Passes of the service that die or freeze at a chosen moment. Reads one order as JSON a line, answers with one line.
+"""Lives of the service that end, freeze or stumble at a chosen point. Reads one order as JSON a line, answers likewise.
 
-The faults are put around the production code from outside. Each pass runs in a fork, so that imports cost once.
-
-    {"config": "…/config.yaml", "once": true, "fault": ["kill", "before", "T3", 1]}
-
-answers {"pid": 7, "status": -9}; with "once" false the daemon runs, and the answer {"pid": 7} comes at once.
+The faults are put around the production code from outside (failpoints.py, breakages.py). Each life is a fork, so that
+imports cost once. An `Order` is answered with {"pid": 7}, and {"wait": 7} with {"status": -9} once that life is over.
 """
 
 from __future__ import annotations
@@ -15,144 +12,129 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
 from mailbox_service import app, logs
-from mailbox_service.adapters.database import storage
-from mailbox_service.adapters.database.transaction import SqlTransaction
-from mailbox_service.adapters.imap.session import Session
-from mailbox_service.adapters.smtp import SmtpTransport
+from mailbox_service.app import clock
 from mailbox_service.config import load
 from mailbox_service.services import outbox
+from tests.faults import breakages
+from tests.faults.failpoints import FailPoints, Fault, install
+from tests.faults.power_cut import Recorder
 
-# Which method makes a transaction the named step. A claim that finds nothing is none.
-STEPS = {
-    "store": "T1",
-    "claim_messages": "T2",
-    "finish": "T3",
-    "claim_outbound": "T4",
-    "freeze": "T5",
-    "settle": "T6",
-    "marked": "MARKED",
-}
+# What a pass that did its work, but left something undone, exits with.
+UNFINISHED = 3
 
 
-class Fault:
-    """Ends or freezes this process at the n-th time that a moment comes."""
+@dataclass(frozen=True)
+class Order:
+    """One life. `ports` names the protocol behind each port, `clock` is how far the clock is from the true time.
 
-    def __init__(self, how: str, when: str, step: str, number: int) -> None:
-        self._signal = signal.SIGKILL if how == "kill" else signal.SIGSTOP
-        self._moment, self._left = (when, step), number
+    `lease` (seconds) is short where a test waits for it to lapse. `trace` and `disk` are files that hear of each point,
+    and of what SQLite does to its files (power_cut.py).
+    """
 
-    def at(self, when: str, step: str) -> None:
-        if (when, step) == self._moment:
-            self._left -= 1
-            if self._left == 0:
-                os.kill(os.getpid(), self._signal)
+    config: str
+    once: bool = True
+    faults: list[Fault] = field(default_factory=list)
+    ports: dict[str, str] = field(default_factory=dict)
+    log: str = "/dev/null"
+    trace: str = ""
+    disk: str = ""
+    clock: float = 0.0
+    lease: float = 6.0
+    breakage: str = ""
 
+    def dumped(self) -> str:
+        return json.dumps(asdict(self))
 
-class Watched(SqlTransaction):
-    """A transaction that knows which steps it was."""
-
-    def __init__(self, connection: Any) -> None:
-        super().__init__(connection)
-        self.steps: list[str] = []
-
-
-def _noting(name: str) -> Callable[..., Any]:
-    method = getattr(SqlTransaction, name)
-
-    def noted(self: Watched, *arguments: Any) -> Any:
-        result = method(self, *arguments)
-        if result or not name.startswith("claim"):
-            self.steps.append(STEPS[name])
-        return result
-
-    return noted
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Order:
+        return cls(**values | {"faults": [Fault(**fault) for fault in values["faults"]]})
 
 
-def install(fault: Fault) -> None:
-    for name in STEPS:
-        setattr(Watched, name, _noting(name))
-    storage.SqlTransaction = Watched  # type: ignore[attr-defined]
-    run = storage.Database.run
+class Clock:
+    """Stands in for `datetime` in the only module that reads the clock."""
 
-    def watched_run(self: storage.Database, work: Callable[[Any], Any]) -> Any:
-        seen: list[str] = []
+    def __init__(self, offset_seconds: float) -> None:
+        self._offset = timedelta(seconds=offset_seconds)
 
-        def working(tx: Any) -> Any:
-            result = work(tx)
-            seen[:] = tx.steps
-            for step in seen:
-                fault.at("before", step)
-            return result
+    def now(self, zone: tzinfo) -> datetime:
+        return datetime.now(zone) + self._offset
 
-        result = run(self, working)
-        for step in seen:
-            fault.at("after", step)
-        return result
-
-    storage.Database.run = watched_run  # type: ignore[method-assign]
-    for owner, name, step in ((SmtpTransport, "send", "SEND"), (Session, "move", "MOVE")):
-        setattr(owner, name, _around(getattr(owner, name), fault, step))
+    def jump(self, seconds: float) -> None:
+        self._offset += timedelta(seconds=seconds)
 
 
-def _around(method: Callable[..., Any], fault: Fault, step: str) -> Callable[..., Any]:
-    async def around(*arguments: Any) -> Any:
-        fault.at("before", step)
-        result = await method(*arguments)
-        fault.at("after", step)
-        return result
-
-    return around
-
-
-async def live(order: dict[str, Any]) -> None:
-    service = app.Service.open(load(Path(order["config"]), os.environ))
-    if order["once"]:
-        await service.run_once()
-        await service.close()
-        return
+async def live(order: Order) -> int:
+    service = app.Service.open(load(Path(order.config), os.environ))
+    if order.once:
+        try:
+            return 0 if await service.run_once() else UNFINISHED
+        finally:
+            await service.close()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await service.run(stop)
+    return 0
 
 
-def child(order: dict[str, Any]) -> None:
-    log = os.open(Path(order["config"]).parent / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+def _writing(trace: str) -> Callable[[str], None]:
+    file = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def write(name: str) -> None:
+        os.write(file, f"{name}\n".encode())
+
+    return write
+
+
+def child(order: Order) -> int:
+    folder = Path(order.config).parent
+    log = os.open(order.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(log, stream)
     logs.configure("json", "info")
-    # Short, so that a test can wait for a lease to lapse.
-    outbox.LEASE, outbox.LEASE_MARGIN, outbox.IDLE_SECONDS = timedelta(seconds=6), timedelta(seconds=2), 0.2
-    if order.get("fault"):
-        install(Fault(*order["fault"]))
-    asyncio.run(live(order))
+    outbox.LEASE, outbox.LEASE_MARGIN = timedelta(seconds=order.lease), timedelta(seconds=order.lease / 3)
+    outbox.IDLE_SECONDS = 0.2
+    ours = Clock(order.clock)
+    vars(clock)["datetime"] = ours
+    if order.faults or order.trace or order.disk:
+        ports = {int(port): name for port, name in order.ports.items()}
+        if order.disk:
+            recorder = Recorder(Path(order.disk))
+            install(FailPoints(order.faults, ours.jump, recorder.point), ports, folder, recorder.call)
+        else:
+            install(FailPoints(order.faults, ours.jump, _writing(order.trace or os.devnull)), ports, folder)
+    if order.breakage:
+        breakages.BREAKAGES[order.breakage]()
+    return asyncio.run(live(order))
+
+
+def _forked(order: Order) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        status = child(order)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(status)
 
 
 def main() -> None:
     for line in sys.stdin:
-        order = json.loads(line)
-        if "wait" in order:
-            answer = {"pid": order["wait"], "status": _status(order["wait"])}
+        values = json.loads(line)
+        if "wait" in values:
+            answer = {"status": os.waitstatus_to_exitcode(os.waitpid(values["wait"], 0)[1])}
         else:
-            pid = os.fork()
-            if pid == 0:
-                try:
-                    child(order)
-                except BaseException:
-                    sys.excepthook(*sys.exc_info())
-                    os._exit(1)
-                os._exit(0)
-            answer = {"pid": pid, "status": _status(pid)} if order["once"] else {"pid": pid}
+            answer = {"pid": _forked(Order.of(values))}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
-
-
-def _status(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 if __name__ == "__main__":
