@@ -5,7 +5,9 @@ They change the program from outside, at doors that it will keep: SQL as it is s
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -22,6 +24,8 @@ from mailbox_service.adapters.imap.session import Session
 from mailbox_service.services.intake import Intake
 from mailbox_service.services.outbox import Outbox
 from mailbox_service.services.ports import OutboundClaim, RawMessage
+from mailbox_service.sorting import Sortable, Verdict
+from mailbox_service.sorting.lexical import LexicalSorter
 
 UNIQUE_KEYS = (
     ("message", "uq_message_mailbox_sha256", "mailbox, sha256"),
@@ -104,6 +108,18 @@ def commits_not_synced() -> None:
     storage.PRAGMAS = tuple(pragma.replace("=FULL", "=NORMAL") for pragma in storage.PRAGMAS)  # type: ignore[assignment]
 
 
+def poison_kills() -> None:
+    """No defect, but what a crash in C code or the kernel's OOM killer does: a certain mail ends the whole process."""
+    sorting = LexicalSorter.sort
+
+    def sort(self: LexicalSorter, mail: Sortable) -> Verdict:
+        if "poison" in mail.subject:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return sorting(self, mail)
+
+    _replace(LexicalSorter, sort=sort)
+
+
 BREAKAGES: dict[str, Callable[[], None]] = {
     breakage.__name__: breakage
     for breakage in (
@@ -113,6 +129,7 @@ BREAKAGES: dict[str, Callable[[], None]] = {
         outcome_not_recorded,
         message_dropped,
         commits_not_synced,
+        poison_kills,
     )
 }
 

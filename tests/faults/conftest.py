@@ -15,6 +15,16 @@ from tests.peers.dovecot import Dovecot
 from tests.peers.scripted_smtp import Script
 
 
+# Lives are processes: on a busy machine a test of many lives takes its time.
+TEST_SECONDS = 300
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+
+
 @pytest.fixture(scope="session")
 def runner() -> Iterator[Runner]:
     started = Runner()

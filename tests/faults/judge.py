@@ -104,7 +104,7 @@ def every_message_is_worked_or_held(history: History, records: Records) -> Itera
 
 
 def every_action_is_complete(history: History, records: Records) -> Iterator[str]:
-    """A case has its acknowledgement and its notices, a redirect its mail, what is held its notices."""
+    """A case has its notices, and its acknowledgement unless there is a reason against it; a redirect has its mail."""
     kinds: dict[int, set[str]] = {}
     for mail in records.mails:
         if mail.about is not None:
@@ -115,7 +115,9 @@ def every_action_is_complete(history: History, records: Records) -> Iterator[str
 
 
 def _wanted(message: MessageRow) -> set[str]:
-    return {"case": {"acknowledgement", "notice_case"}, "redirect": {"redirect"}}.get(message.disposition or "", set())
+    if message.disposition == "case":
+        return {"notice_case"} if message.no_answer else {"notice_case", "acknowledgement"}
+    return {"redirect"} if message.disposition == "redirect" and not message.no_answer else set()
 
 
 def every_mail_is_delivered(history: History, records: Records) -> Iterator[str]:

@@ -21,7 +21,7 @@ class Way(enum.Enum):
 
 
 class Harm(enum.Enum):
-    CUT = "both ends see the connection reset"
+    CUT = "both ends see the connection end"
     STALL = "nothing more goes this way; the connection stays open"
     HALF_OPEN = "nothing more goes either way, and nobody is told: as when a cable is pulled"
     DRIBBLE = "one byte at a time"

@@ -20,6 +20,7 @@ class MessageRow:
     state: str
     disposition: str | None
     why: str
+    no_answer: str  # why its sender is not answered, if so
     data: bytes | None  # None: there is a row and no bytes
 
 
@@ -64,7 +65,7 @@ def read(url: str) -> Records:
 
 def _messages(query: Query) -> tuple[MessageRow, ...]:
     bodies = _joined(query("select message_id, data from message_chunk order by message_id, seq"))
-    rows = query("select id, sha256, state, disposition, why from message order by id")
+    rows = query("select id, sha256, state, disposition, why, no_answer from message order by id")
     return tuple(MessageRow(*[*row, bodies.get(row[0])]) for row in rows)
 
 

@@ -158,6 +158,7 @@ class Scene:
     smtp_proxy: Proxy
     runner: Runner
     history: History
+    committed: Committed
     clock: float = 0.0
     lease: float = 6.0
     breakage: str = ""
@@ -225,6 +226,23 @@ class Scene:
     def go_on(self, pid: int) -> None:
         os.kill(pid, signal.SIGCONT)
 
+    async def away(self, pid: int, seconds: float) -> None:
+        """Returns when the life has ended, or has had so much time to notice that something is away."""
+        with contextlib.suppress(AssertionError):
+            await until(lambda: state_of(pid) == "Z", seconds)
+
+    async def told_to_stop(self, fault: Fault) -> None:
+        """A daemon that gets its SIGTERM at a point, or else when all is done; it ends in good order."""
+        daemon = await self.start(fault, once=False)
+        await until(lambda: state_of(daemon) == "Z" or self._all_is_sent(), PASS_SECONDS, self.log, pause=0.05)
+        if state_of(daemon) != "Z":
+            os.kill(daemon, signal.SIGTERM)
+        assert await self.ended(daemon) == 0, self.log()
+
+    def _all_is_sent(self) -> bool:
+        seen = self.records()
+        return bool(seen.mails) and all(mail.state == "sent" for mail in seen.mails)
+
     async def terminate(self, *pids: int) -> list[int]:
         for pid in pids:
             os.kill(pid, signal.SIGTERM)
@@ -247,6 +265,11 @@ class Scene:
         for data in self.smtp.accepted[len(self.history.accepted) :]:
             head = message_from_bytes(data)
             self.history.accepted.append(Accepted(str(head["To"]), str(head["Message-ID"]), data))
+
+    def note_commits(self) -> None:
+        """What is committed by now counts, should the database be away when the server is told."""
+        for place in self.history.fetched:
+            self.committed(place.folder, place.uidvalidity)
 
     def records(self) -> records.Records:
         return records.read(self.url)
@@ -286,11 +309,12 @@ async def scene(
     (folder / "password").write_text("pw\n")
     (folder / "password").chmod(0o600)
     (folder / "log").touch()
-    observer = ImapObserver(history, committed_in(url))
+    committed = committed_in(url)
+    observer = ImapObserver(history, committed)
     async with scripted_smtp(script) as smtp, Proxy(smtp.port) as smtp_proxy, Proxy(mailbox.port, observer) as imap:
         config = folder / "config.yaml"
         config.write_text(CONFIG.format(url=url, imap=imap.port, user=mailbox.user, smtp=smtp_proxy.port))
-        here = Scene(config, url, mailbox, imap, smtp, smtp_proxy, runner, history)
+        here = Scene(config, url, mailbox, imap, smtp, smtp_proxy, runner, history, committed)
         here.give(*mails)
         try:
             yield here
