@@ -14,7 +14,6 @@ from tests.faults.scene import MAILS, Mailbox, NewScene, RealMailbox, Runner, Sc
 from tests.peers.dovecot import Dovecot
 from tests.peers.scripted_smtp import Script
 
-
 # Lives are processes: on a busy machine a test of many lives takes its time.
 TEST_SECONDS = 300
 

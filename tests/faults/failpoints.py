@@ -96,11 +96,12 @@ class FailPoints:
 
 
 def install(
-    points: FailPoints, ports: dict[int, str], folder: Path, heard: Callable[[FileCall], None] = lambda _: None
+    points: FailPoints, ports: dict[str, str], folder: Path, heard: Callable[[FileCall], None] = lambda _: None
 ) -> None:
-    """Put `points` around SQL, sockets to `ports` (number -> protocol) and files below `folder`. For good.
+    """Put `points` around SQL, sockets and files below `folder`. For good.
 
-    `heard` is told what SQLite does to its files.
+    `ports` tells the protocol behind a port that is connected to, or behind a unix socket of our own; `heard` hears
+    what SQLite does to its files.
     """
     _watch_sql(points)
     _watch_sockets(points, ports)
@@ -166,8 +167,10 @@ def _watch_sql(points: FailPoints) -> None:
 
 
 def command_name(protocol: str, data: bytes) -> str:
-    """The verb of what a client writes."""
+    """The verb of what a client writes; the code of what our LMTP server answers."""
     words = data[:80].decode("ascii", "replace").split()
+    if protocol == "lmtp":
+        return words[0][:3] if words else ""
     if protocol == "imap":
         words = words[1:] if len(words) > 1 else words
         return " ".join(words[:2] if words[:1] == ["UID"] else words[:1])
@@ -176,13 +179,13 @@ def command_name(protocol: str, data: bytes) -> str:
     return words[0] if words and words[0] in _SMTP_VERBS else "content"
 
 
-def _watch_sockets(points: FailPoints, ports: dict[int, str]) -> None:
+def _watch_sockets(points: FailPoints, ports: dict[str, str]) -> None:
     transport: Any = selector_events._SelectorSocketTransport  # type: ignore[attr-defined]
     writing, reading = transport.write, transport._read_ready
 
     def protocol_of(one: Any) -> str:
-        peer = one.get_extra_info("peername")
-        return ports.get(peer[1], "") if isinstance(peer, tuple) else ""
+        peer, own = one.get_extra_info("peername"), one.get_extra_info("sockname")
+        return ports.get(str(peer[1] if isinstance(peer, tuple) and peer else own), "")
 
     def write(one: Any, data: bytes) -> None:
         protocol = protocol_of(one)

@@ -104,12 +104,11 @@ def child(order: Order) -> int:
     ours = Clock(order.clock)
     vars(clock)["datetime"] = ours
     if order.faults or order.trace or order.disk:
-        ports = {int(port): name for port, name in order.ports.items()}
         if order.disk:
             recorder = Recorder(Path(order.disk))
-            install(FailPoints(order.faults, ours.jump, recorder.point), ports, folder, recorder.call)
+            install(FailPoints(order.faults, ours.jump, recorder.point), order.ports, folder, recorder.call)
         else:
-            install(FailPoints(order.faults, ours.jump, _writing(order.trace or os.devnull)), ports, folder)
+            install(FailPoints(order.faults, ours.jump, _writing(order.trace or os.devnull)), order.ports, folder)
     if order.breakage:
         breakages.BREAKAGES[order.breakage]()
     return asyncio.run(live(order))

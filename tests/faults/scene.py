@@ -174,7 +174,7 @@ class Scene:
             config=str(self.config),
             once=once,
             faults=list(faults),
-            ports={str(self.imap.port): "imap", str(self.smtp_proxy.port): "smtp"},
+            ports={str(self.imap.port): "imap", str(self.smtp_proxy.port): "smtp", str(self.lmtp): "lmtp"},
             trace=str(trace or ""),
             clock=self.clock,
             lease=self.lease,
@@ -273,6 +273,11 @@ class Scene:
 
     def records(self) -> records.Records:
         return records.read(self.url)
+
+    @property
+    def lmtp(self) -> Path:
+        """The socket on which the daemon takes pushed mail."""
+        return self.config.parent / "lmtp"
 
     def database_files(self) -> dict[str, bytes]:
         """The database of SQLite as it lies on the disk, by path."""

@@ -33,9 +33,7 @@ async def test_fault_14_a_server_that_hangs_up_at_each_verb(new_scene: NewScene)
     usual = {GREETING: "220 hello", "EHLO": "250 hello", "MAIL": "250 ok", "RCPT": "250 ok", "DATA": "354 go ahead"}
     script = Script({verb: [CLOSE, CLOSE, reply] for verb, reply in usual.items()})
     async with new_scene(script=script) as here:
-        here.smtp_proxy.spoil(Spoiling(Harm.CUT, Way.TO_SERVER, marker=b"Subject: "))
         await here.until_quiet()
-        assert here.smtp_proxy.spoiled.is_set()
         assert not here.wrong()
         # Nothing was unknown, since no dot had left; so each mail arrived once.
         assert {mail.unknown_outcomes for mail in here.records().mails} == {0}
