@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import random
 import secrets
 from collections.abc import Callable, Coroutine
@@ -19,10 +18,9 @@ from mailbox_service.adapters.templates import Templates
 from mailbox_service.app.clock import monotonic, now
 from mailbox_service.app.tasks import end, kept_alive
 from mailbox_service.app.vigil import VIGIL_SECONDS, disk_trouble, senses_of_all
-from mailbox_service.app.wiring import alarm_channels, imap_account, mailbox_of, smtp_account
+from mailbox_service.app.wiring import alarm_channels, imap_account, mailbox_of, smtp_account, token_key
 from mailbox_service.config import Config
 from mailbox_service.config import Mailbox as MailboxConfig
-from mailbox_service.core.tokens import TokenKey
 from mailbox_service.errors import MailboxServiceError, PermanentError
 from mailbox_service.services.alarms import Alarms
 from mailbox_service.services.clocks import Clocks
@@ -49,10 +47,8 @@ class Service:
         self.running = asyncio.Event()
         self.tasks: list[asyncio.Task[None]] = []  # once running: those that end only when they are told to
         self.mailboxes = {m.name: mailbox_of(m) for m in config.mailboxes}
-        generation, secret = TokenSecrets.load_or_create(config.secret_file).current
-        # A database that is begun anew under an old secret must not give old names to new mails.
-        secret = hmac.digest(secret, instance.encode(), "sha256")
-        correspondence = Correspondence(TokenKey(generation, secret), config.outbox.give_up_after)
+        key = token_key(TokenSecrets.load_or_create(config.secret_file), instance)
+        correspondence = Correspondence(key, config.outbox.give_up_after)
         # Jitter needs no secrecy.
         timing = Timing(now, random.random, config.database.lease)
         mails_waiting = Bell()

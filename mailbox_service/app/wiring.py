@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
 
 from mailbox_service.adapters.imap import ImapAccount
+from mailbox_service.adapters.secrets import TokenSecrets
 from mailbox_service.adapters.smtp import SmtpAccount
 from mailbox_service.config import Config, WithPassword
 from mailbox_service.config import Mailbox as MailboxConfig
 from mailbox_service.core.budget import AnswerLimits
+from mailbox_service.core.tokens import TokenKey
 from mailbox_service.errors import TemporaryError
 from mailbox_service.services.alarms import AlarmChannel
 from mailbox_service.services.mailboxes import CanaryPlan, Contact, Mailbox, Maintainer, Notices
@@ -43,8 +46,8 @@ def mailbox_of(config: MailboxConfig) -> Mailbox:
             config.notices.collect_every,
             config.notices.digest_at,
         ),
-        envelope_from=config.smtp.envelope_from,
         canary=CanaryPlan(config.canary.interval, config.canary.deadline) if config.canary else None,
+        bounce_address=config.smtp.envelope_from,
     )
 
 
@@ -104,3 +107,15 @@ def _password(section: WithPassword) -> Callable[[], str]:
         return password
 
     return read
+
+
+def token_key(secrets: TokenSecrets, instance: str) -> TokenKey:
+    """The key of the database named `instance`: a database that is begun anew under an old secret must not give old
+    names to new mails. What older secrets made goes on verifying."""
+    generation, newest = secrets.current
+    older = tuple(_bound(secret, instance) for secret in secrets.all.values() if secret != newest)
+    return TokenKey(generation, _bound(newest, instance), older)
+
+
+def _bound(secret: bytes, instance: str) -> bytes:
+    return hmac.digest(secret, instance.encode(), "sha256")

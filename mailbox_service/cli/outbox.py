@@ -16,13 +16,18 @@ if TYPE_CHECKING:
 
 app = typer.Typer(name="outbox", help="What goes out; one row is one mail to one recipient.", no_args_is_help=True)
 
-States = Literal["waiting", "sent", "failed", "shadow", "withdrawn"]
+States = Literal["waiting", "sent", "failed", "bounced", "shadow", "withdrawn"]
 Id = Annotated[
     int, typer.Argument(metavar="ID", min=1, max=HIGHEST_ID, help="The number of the mail.", show_default=False)
 ]
 
 # The stable keys of --json (docs/cli.md).
 KEYS = ("id", "case", "kind", "recipient", "state", "attempts", "message_id")
+# What `show` tells beside them.
+DETAILS = (
+    *("mailbox", "created_at", "due_at", "expires_at", "frozen_at", "finished_at", "last_reply"),
+    *("bounced_at", "bounce"),
+)
 COLUMNS = (
     Column("ID", "id"),
     Column("CREATED (UTC)", "created_at"),
@@ -72,7 +77,18 @@ def show(context: typer.Context, mail_id: Id, as_json: AsJson = False) -> None:
         claim = database.run(lambda tx: tx.outbound_rows([mail_id]))[0]
     data = claim.frozen if claim.frozen is not None else asyncio.run(_composed(invocation, claim))
     view = parse(data)
-    keys = (*KEYS, "mailbox", "created_at", "due_at", "expires_at", "frozen_at", "finished_at", "last_reply")
+    keys = (
+        *KEYS,
+        "mailbox",
+        "created_at",
+        "due_at",
+        "expires_at",
+        "frozen_at",
+        "finished_at",
+        "last_reply",
+        "bounced_at",
+        "bounce",
+    )
     if as_json:
         text = {"headers": [[name, value] for name, value in view.headers], "text": view.text}
         write_json({key: row[key] for key in keys} | text | {"attached_message": claim.attached_message})
@@ -96,7 +112,7 @@ async def _composed(invocation: Invocation, claim: OutboundClaim) -> bytes:
 
 @app.command()
 def retry(context: typer.Context, mail_id: Id) -> None:
-    """Make a waiting or failed mail due at once, with a new time to live."""
+    """Make a mail that waits, failed or bounced due at once, with a new time to live."""
     from mailbox_service.app import now
     from mailbox_service.errors import Refused
     from mailbox_service.services.ports import OutboundId
@@ -107,7 +123,7 @@ def retry(context: typer.Context, mail_id: Id) -> None:
         def make_due(tx: Any) -> None:
             row = tx.outbound_row(OutboundId(mail_id))
             if not tx.retry_outbound(OutboundId(mail_id), now(), now() + lifetime):
-                raise Refused(f"mail {mail_id} is {row['state']}; only waiting and failed ones can be retried")
+                raise Refused(f"mail {mail_id} is {row['state']}; only waiting, failed and bounced ones can be retried")
 
         database.run(make_due)
         paused = database.run(lambda tx: tx.outbox_paused())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mailbox_service.adapters.imap import ImapAccount
 from mailbox_service.adapters.imap.folders import find_junk
@@ -20,6 +20,7 @@ from mailbox_service.app import now
 from mailbox_service.cli.exits import Exit
 from mailbox_service.cli.findings import Finding
 from mailbox_service.config import Mailbox
+from mailbox_service.core.bounce_address import LONGEST_TOKEN, PLACEHOLDER
 from mailbox_service.core.composition import Outgoing, compose
 from mailbox_service.core.message import ParsedMessage, parse
 from mailbox_service.errors import MailboxServiceError
@@ -39,6 +40,7 @@ class Trial:
     """One mail of the round trip."""
 
     name: str  # "the plain address", "the plus address"
+    mail_from: str  # envelope sender
     recipient: str
     token: str
     message_id: str
@@ -68,13 +70,17 @@ async def examine(
 ) -> list[Finding]:
     """Send, wait, compare. The mails stay in the mailbox: nothing is ever deleted."""
     subject = f"round trip {mailbox.name}"
-    plain, plus = trials(mailbox.address)
+    plain, plus = trials(mailbox.address, mailbox.smtp.envelope_from)
     try:
         async with Session(account, Deadlines()) as session:
             folders = await _folders(session, mailbox)
             refused = {}
             for trial in (plain, plus):
                 refusal = await _send(mailbox, trial, transport, templates)
+                if refusal and trial.mail_from != plain.mail_from:
+                    # Perhaps it is the keyed sender that is refused, and not the address.
+                    plus = trial = replace(plus, mail_from=plain.mail_from)
+                    refusal = await _send(mailbox, trial, transport, templates)
                 if refusal:
                     refused[trial] = refusal
             back = await _wait(session, folders, [t for t in (plain, plus) if t not in refused])
@@ -88,19 +94,28 @@ async def examine(
         what = f"the mail did not come back within {WAIT_SECONDS:.0f} s"
         return [Finding.error(subject, what, remedy, Exit.UNAVAILABLE)]
     return [
-        *compared(subject, mailbox, plain, back[plain]),
-        _plus(subject, back.get(plus), refused.get(plus, "")),
+        *compared(subject, plain, back[plain]),
+        _plus(subject, plus, back.get(plus), refused.get(plus, "")),
+        *_keyed(subject, mailbox, plain, plus, back.get(plus)),
     ]
 
 
-def trials(address: str) -> tuple[Trial, Trial]:
-    """The two mails: to the address itself, and to a plus address of it (RFC 5233)."""
+def trials(address: str, envelope_from: str | None = None) -> tuple[Trial, Trial]:
+    """The two mails: to the address itself, and to a plus address of it (RFC 5233) or where keyed bounces go.
+
+    The second one leaves with a keyed envelope sender, whether these are configured or not.
+    """
     local, _, domain = address.rpartition("@")
     tokens = [secrets.token_hex(TOKEN_BYTES) for _ in range(2)]
     ids = [f"<check.{token}@{domain}>" for token in tokens]
+    keyed = envelope_from if envelope_from and PLACEHOLDER in envelope_from else None
+    pattern = keyed or f"{local}+{PLACEHOLDER}@{domain}"
+    first, second = (pattern.replace(PLACEHOLDER, token[: len(LONGEST_TOKEN)]) for token in tokens)
+    plain_sender = first if keyed else envelope_from or address
+    recipient = second if keyed else f"{local}+{tokens[1]}@{domain}"
     return (
-        Trial("the plain address", address, tokens[0], ids[0]),
-        Trial("the plus address", f"{local}+{tokens[1]}@{domain}", tokens[1], ids[1]),
+        Trial("the plain address", plain_sender, address, tokens[0], ids[0]),
+        Trial("the keyed bounce address" if keyed else "the plus address", second, recipient, tokens[1], ids[1]),
     )
 
 
@@ -136,8 +151,7 @@ async def _send(mailbox: Mailbox, trial: Trial, transport: Transport, templates:
             attachment_name="",
         )
     )
-    envelope = Envelope(mailbox.smtp.envelope_from or mailbox.address, trial.recipient)
-    delivery = await transport.send(envelope, data)
+    delivery = await transport.send(Envelope(trial.mail_from, trial.recipient), data)
     # UNKNOWN may have been taken; whether it comes back will tell.
     return "" if delivery.outcome in (DeliveryOutcome.SENT, DeliveryOutcome.UNKNOWN) else delivery.reply
 
@@ -190,7 +204,7 @@ async def _look(session: Session, folder: _Watched, sent: Sequence[Trial], back:
 # --- what it means -----------------------------------------------------------------------------------------
 
 
-def compared(subject: str, mailbox: Mailbox, trial: Trial, back: Return) -> list[Finding]:
+def compared(subject: str, trial: Trial, back: Return) -> list[Finding]:
     """What the provider changed about the mail to the plain address."""
     findings = []
     if back.junk:
@@ -203,14 +217,13 @@ def compared(subject: str, mailbox: Mailbox, trial: Trial, back: Return) -> list
     else:
         remedy = "send through another server: answers to our mail are recognised by its Message-ID"
         findings.append(Finding.warning(subject, "the provider replaces our Message-ID", remedy))
-    return [*findings, _envelope(subject, mailbox, back)]
+    return [*findings, _envelope(subject, trial, back)]
 
 
-def _envelope(subject: str, mailbox: Mailbox, back: Return) -> Finding:
-    wanted = mailbox.smtp.envelope_from or mailbox.address
-    found = (back.view.header("return-path") or "").strip().strip("<>")
-    if found.lower() == wanted.lower():
-        return Finding.ok(subject, f"the envelope sender is kept: bounces come to {wanted}")
+def _envelope(subject: str, trial: Trial, back: Return) -> Finding:
+    found = _return_path(back)
+    if found == trial.mail_from.lower():
+        return Finding.ok(subject, f"the envelope sender is kept: bounces come to {trial.mail_from}")
     if not found:
         remedy = "nothing to do; if bounces do not come in, ask the provider"
         return Finding.warning(
@@ -220,9 +233,29 @@ def _envelope(subject: str, mailbox: Mailbox, back: Return) -> Finding:
     return Finding.warning(subject, f"the provider replaces the envelope sender by {found}", remedy)
 
 
-def _plus(subject: str, back: Return | None, refusal: str) -> Finding:
+def _return_path(back: Return) -> str:
+    return (back.view.header("return-path") or "").strip().strip("<>").lower()
+
+
+def _plus(subject: str, trial: Trial, back: Return | None, refusal: str) -> Finding:
+    keyed = trial.name == "the keyed bounce address"
     if back is not None:
-        return Finding.ok(subject, "plus addresses arrive")
+        return Finding.ok(subject, f"mail to {trial.name} arrives" if keyed else "plus addresses arrive")
     reason = f"the server refused it: {refusal}" if refusal else "it did not arrive"
+    if keyed:
+        what = f"bounces get lost: mail to {trial.name} does not arrive ({reason})"
+        remedy = f"let the server take smtp.envelope_from with anything in place of {PLACEHOLDER}, or remove the key"
+        return Finding.warning(subject, what, remedy)
     what = f"plus addresses do not work ({reason})"
     return Finding.warning(subject, what, "nothing to do: answers are recognised by their Message-ID alone")
+
+
+def _keyed(subject: str, mailbox: Mailbox, plain: Trial, plus: Trial, back: Return | None) -> list[Finding]:
+    """Whether keyed envelope senders could be switched on, where they are not."""
+    if PLACEHOLDER in (mailbox.smtp.envelope_from or "") or back is None:
+        return []
+    local, _, domain = mailbox.address.rpartition("@")
+    if plus.mail_from != plain.mail_from and _return_path(back) == plus.mail_from.lower():
+        what = f"keyed envelope senders work: smtp.envelope_from can be {local}+{PLACEHOLDER}@{domain}"
+        return [Finding.ok(subject, what)]
+    return [Finding.ok(subject, "keyed envelope senders do not work here: bounces are recognised by our Message-ID")]

@@ -30,6 +30,7 @@ from mailbox_service.config.values import (
     AnyPath,
     Domain,
     Duration,
+    EnvelopeSender,
     FilePath,
     FolderPath,
     Host,
@@ -225,7 +226,7 @@ class Smtp(Server):
     allow_plaintext: bool = Field(default=False, validate_default=True)
     connections: int = Field(default=4, ge=1, le=20)
     timeout: Annotated[Duration, AfterValidator(duration_between("1s", "10m"))] = timedelta(seconds=60)
-    envelope_from: Address | None = None
+    envelope_from: EnvelopeSender | None = None
 
     @field_validator("port", mode="before")
     @classmethod

@@ -17,7 +17,9 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from mailbox_service.config.document import Location
+from mailbox_service.core.bounce_address import LONGEST_TOKEN, PLACEHOLDER
 
+LONGEST_FRAME_CHARS = 64 - len(LONGEST_TOKEN)  # RFC 5321 §4.5.3.1.1: a local part of 64 octets
 PROBLEM = "problem"  # the type of our own errors within pydantic's
 
 _DURATION = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", re.ASCII)
@@ -124,6 +126,18 @@ def _check_address(value: str) -> str:
     return value
 
 
+def _check_envelope_sender(value: str) -> str:
+    if set("{}") & set(value.replace(PLACEHOLDER, "", 1)):
+        raise problem(f"has braces other than one {PLACEHOLDER}; write it as security+{PLACEHOLDER}@example.org")
+    local, _, domain = value.rpartition("@")
+    if PLACEHOLDER in domain:
+        raise problem(f"has {PLACEHOLDER} behind the @; write it as security+{PLACEHOLDER}@example.org")
+    if PLACEHOLDER in value and len(local) - len(PLACEHOLDER) > LONGEST_FRAME_CHARS:
+        raise problem(f"is too long: beside {PLACEHOLDER} at most {LONGEST_FRAME_CHARS} characters before the @")
+    _check_address(value.replace(PLACEHOLDER, "b1"))
+    return value
+
+
 def _check_domain(value: str) -> str:
     if _DOMAIN.fullmatch(value) is None:
         raise problem("is no domain; write it as example.org")
@@ -186,6 +200,7 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Size = Annotated[int, BeforeValidator(parse_size)]
 TimeOfDay = Annotated[time, BeforeValidator(parse_time_of_day)]
 Address = Annotated[str, AfterValidator(_check_address)]
+EnvelopeSender = Annotated[str, AfterValidator(_check_envelope_sender)]
 Domain = Annotated[str, AfterValidator(_check_domain)]
 Host = Annotated[str, AfterValidator(_check_host)]
 Line = Annotated[str, AfterValidator(_check_line)]

@@ -78,8 +78,9 @@ _KINDS = (
     ),
     AlarmKind(
         "maintainers_unreached",
-        "The last mail to each of the maintainers has failed: nobody is told of new reports.",
-        "`outbox list --state failed` says why; correct the addresses or the server, then `outbox retry ID`. "
+        "The last mail to each of the maintainers has failed or come back: nobody is told of new reports.",
+        "`outbox list --state failed` and `--state bounced` say why; correct the addresses or the server, then "
+        "`outbox retry ID`. "
         "Until then look at `case list` by hand.",
     ),
     AlarmKind(

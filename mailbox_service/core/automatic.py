@@ -45,7 +45,9 @@ class _Signs:
 # The strongest sign names the kind: a bounce to a list is a bounce.
 _RANK = (Automatic.BOUNCE, Automatic.RECEIPT, Automatic.REPLY, Automatic.LIST, Automatic.GENERATED)
 _ROLES = frozenset({"noreply", "no-reply", "no_reply", "donotreply", "do-not-reply", "do_not_reply", "no.reply"})
-_ROLES_OF_MTAS = frozenset({"mailer-daemon", "postmaster", "mail-daemon", "mailerdaemon", "mdaemon", "double-bounce"})
+_ROLES_OF_MTAS = frozenset(
+    {"mailer-daemon", "postmaster", "post_master", "mail-daemon", "mailerdaemon", "mdaemon", "double-bounce"}
+)
 _LIST_ROLES = (
     re.compile(r"owner-.+|.+-(?:request|owner)"),
     re.compile(r"bounces?(?:[-+=.].*)?|.+-bounces?(?:[+=-].*)?"),

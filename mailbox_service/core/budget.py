@@ -115,5 +115,10 @@ def failures_key(mailbox: str, now: datetime) -> Key:
     return (f"{mailbox}/failures", hour_of(now))
 
 
+def bounces_key(mailbox: str, recipient: str, now: datetime) -> Key:
+    """The counter of our mails to one maintainer that came back on this day."""
+    return (f"{mailbox}/bounces/{recipient.lower()}", now.replace(hour=0, minute=0, second=0, microsecond=0))
+
+
 def hour_of(now: datetime) -> datetime:
     return now.replace(minute=0, second=0, microsecond=0)

@@ -1,4 +1,4 @@
-"""Unguessable, deterministic names: Message-IDs of what we send, the loop marker, and the token of a canary.
+"""Unguessable, deterministic names: Message-IDs of what we send, the loop marker, the tokens of canaries and bounces.
 
 A Message-ID of ours is a token: 128 bits of HMAC-SHA-256 over instance, cause, kind
 and recipient of its outbox row. The same row always gets the same one, whenever and wherever it is computed.
@@ -6,20 +6,25 @@ and recipient of its outbox row. The same row always gets the same one, whenever
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import re
 from dataclasses import dataclass
 
 TOKEN_BYTES = 16  # 128 bits: nobody guesses one, and a Message-ID stays below 78 columns
+# 100 bits in the alphabet of base32, for a local part of 64 octets (RFC 5321 §4.5.3.1.1) whose case may get lost.
+SHORT_TOKEN_CHARS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class TokenKey:
-    """The newest secret of the host and its generation number."""
+    """What makes our names: the newest secret of the host, bound to one database, and its generation number."""
 
     generation: int
     secret: bytes
+    # Of older generations: they verify, and sign nothing.
+    former: tuple[bytes, ...] = ()
 
 
 def message_id(key: TokenKey, *, cause: str, kind: str, recipient: str, domain: str) -> str:
@@ -48,7 +53,32 @@ def canary_stamp(key: TokenKey, address: str, text: str) -> str | None:
     return found[1]
 
 
+def is_loop_marker(key: TokenKey, value: str, address: str) -> bool:
+    """Whether the value of a loop header begins with our marker for the mailbox, whenever it was made."""
+    return any(value.startswith(_token(secret, "loop", address.lower())) for secret in (key.secret, *key.former))
+
+
+def bounce_token(key: TokenKey, *, mailbox: str, row: int, message_id: str) -> str:
+    """`SHORT_TOKEN_CHARS` of `a` to `z` and `2` to `7`, to stand in the envelope sender of one row of the outbox."""
+    return _bounce_token(key.secret, mailbox, row, message_id)
+
+
+def is_bounce_token(key: TokenKey, token: str, *, mailbox: str, row: int, message_id: str) -> bool:
+    """Whether we made the token for this very row, with whatever secret."""
+    made = (_bounce_token(secret, mailbox, row, message_id) for secret in (key.secret, *key.former))
+    return any(hmac.compare_digest(token, one) for one in made)
+
+
+def _bounce_token(secret: bytes, mailbox: str, row: int, message_id: str) -> str:
+    digest = _digest(secret, "bounce", mailbox, str(row), message_id)
+    return base64.b32encode(digest).decode().lower()[:SHORT_TOKEN_CHARS]
+
+
 def _token(secret: bytes, *fields: str) -> str:
+    return _digest(secret, *fields)[:TOKEN_BYTES].hex()
+
+
+def _digest(secret: bytes, *fields: str) -> bytes:
     # Each field is length-prefixed, so that no two lists of fields run together into the same bytes.
     data = b"".join(len(f.encode()).to_bytes(4, "big") + f.encode() for f in fields)
-    return hmac.new(secret, data, hashlib.sha256).digest()[:TOKEN_BYTES].hex()
+    return hmac.new(secret, data, hashlib.sha256).digest()

@@ -14,9 +14,11 @@ from mailbox_service.core import tokens
 from mailbox_service.core.automatic import LOOP_MARKER, Automatic
 from mailbox_service.core.budget import SENDER_LIMIT, AnswerBudget, Key, answer_keys, new_cases_key
 from mailbox_service.core.case import Event
+from mailbox_service.core.delivery_report import Fate
 from mailbox_service.core.evidence import AuthResult
 from mailbox_service.core.message import Encryption
 from mailbox_service.core.routing import Answer, Disposition, Outcome, Routing, Subject, Thread, answer_refusal, route
+from mailbox_service.services import bounces
 from mailbox_service.services.canary import CAME_BACK, came_back, stamp_of
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.mailboxes import Mailbox, Mailboxes, clean
@@ -30,12 +32,14 @@ from mailbox_service.services.ports import (
     MessageId,
     NewMail,
     OpenCase,
+    OutboundId,
     Transaction,
 )
 from mailbox_service.services.understanding import Understood
 
 DECIDED_BY_PERSON = "decided by a person"
 REDIRECT_ANSWERED = "its redirect was answered"
+UNREADABLE_BOUNCE = "a mail of ours came back, and the report cannot be read: please look"
 TOO_LARGE = "larger than max_message_size: only its header was fetched"
 SUBJECT_CHARS = 500
 
@@ -47,6 +51,7 @@ class Concluded:
     dispositions: tuple[tuple[MessageId, Disposition, str], ...]  # message, disposition, case reference or ""
     lost: int  # messages another worker had claimed meanwhile
     more: bool = False  # an earlier message was sent into a case and waits to be worked again
+    unheard: tuple[str, ...] = ()  # mailboxes of which a notice has now come back from every maintainer
 
 
 @dataclass(slots=True)
@@ -71,7 +76,14 @@ class Decision:
     answer: Answer
     no_answer: str
     related: OpenCase | None = None  # the case of this very batch that it names without proof
+    returned: KnownOutbound | None = None  # the mail of ours that came back with it
     owed: bool = False  # the sender's own limit is reached: acknowledged together with others, once a day
+
+    @property
+    def unreadable_bounce(self) -> bool:
+        """A mail of ours came back, and what became of it is not said in words we know."""
+        report, returned = self.understood.report, self.returned
+        return report is not None and returned is not None and report.about(returned.recipient).fate is Fate.UNKNOWN
 
     @property
     def relation(self) -> str | None:
@@ -87,6 +99,11 @@ class Writes:
     mails: list[NewMail] = field(default_factory=list)
     collected: list[CollectedItem] = field(default_factory=list)
     finished: list[Finished] = field(default_factory=list)
+
+    def add(self, told: bounces.Told) -> None:
+        self.journal += told.journal
+        self.mails += told.mails
+        self.collected += told.collected
 
 
 def conclude(
@@ -107,11 +124,13 @@ def conclude(
     writes = Writes()
     for decision in decisions:
         desk.write(decision, writes)
+    told = bounces.tell(tx, desk.reports(decisions), correspondence, now)
+    writes.add(told)
     tx.add_journal(writes.journal, now)
     tx.seal([c.id for c in desk.cases.values() if c.id is not None and c.sealed])
     tx.add_mails(writes.mails, now, now + correspondence.lifetime)
     tx.add_collected(writes.collected, now)
-    tx.spend(desk.budget.spent)
+    tx.spend(desk.budget.spent | told.spent)
     tx.finish(writes.finished, now)
     for mailbox, stamp, junk in desk.canaries:
         came_back(tx, mailbox, correspondence, stamp, junk=junk, now=now)
@@ -123,6 +142,7 @@ def conclude(
         tuple((d.understood.claim.id, d.routing.disposition, d.case.ref if d.case else "") for d in decisions),
         len(batch) - len(mine),
         any(d.routing.with_redirected is not None for d in decisions),
+        tuple(told.unheard),
     )
 
 
@@ -142,13 +162,16 @@ class _Desk:
         self.canaries: list[tuple[Mailbox, str, bool]] = []  # mailbox, stamp, found in Junk
         self.cases: dict[int, OpenCase] = {}  # number by which routing knows a case -> case
         names = sorted({n for u in batch for n in (*u.names, u.message.message_id) if n is not None})
+        rows = sorted({OutboundId(t.row) for u in batch for t in u.bounce_tokens})
         self.outbound: dict[str, list[KnownOutbound]] = {}
+        self.numbered: dict[OutboundId, KnownOutbound] = {}
         self.named: dict[str, list[Named]] = {}
         self._existing: dict[CaseId, int] = {}
         self._redirected: dict[int, OpenCase] = {}  # redirected messages whose redirect was answered in this batch
-        if names:
-            for mail in tx.outbound_named(names):
+        if names or rows:
+            for mail in tx.outbound_named(names, rows):
                 self.outbound.setdefault(mail.message_id, []).append(mail)
+                self.numbered[mail.id] = mail
             for known in tx.messages_named(names):
                 case = self._existing_case(known.case_id, known.case_ref, known.case_sealed, known.mailbox)
                 self.named.setdefault(known.message_id, []).append(
@@ -176,6 +199,8 @@ class _Desk:
         decision = Decision(understood, mailbox, routing, case, routing.answer, routing.no_answer)
         if routing.disposition is Disposition.CASE and not routing.relation:
             decision.related = self._named_in_batch(understood)
+        elif routing.disposition is Disposition.BOUNCE:
+            decision.returned = self._returned(understood)
         if routing.with_redirected is not None and case is not None:
             self._redirected[routing.with_redirected] = case
         if routing.answer is not Answer.NOTHING:
@@ -215,7 +240,7 @@ class _Desk:
 
     def _subject(self, understood: Understood, mailbox: Mailbox) -> Subject:
         marker = understood.message.header(LOOP_MARKER) or ""
-        if marker.startswith(tokens.loop_marker(self.correspondence.key, mailbox.address)):
+        if tokens.is_loop_marker(self.correspondence.key, marker, mailbox.address):
             # What our own notice tells of is on file already.
             return replace(understood.subject, service_notice=False)
         return understood.subject
@@ -244,7 +269,7 @@ class _Desk:
             case = self._number(copied.case) if copied.case is not None else None
             return Thread(copy_of=int(copied.id), copy_case=case)
         mailbox, sender = understood.claim.mailbox, understood.sender_key
-        ours = [k for name in understood.names for k in self.outbound.get(name, ()) if k.mailbox == mailbox]
+        ours = self._ours(understood)
         to_sender = [k for k in ours if sender and k.recipient.lower() == sender]
         named = [k for name in understood.names for k in self.named.get(name, ()) if k.mailbox == mailbox]
         # A bounce or an automatic reply comes from somebody else than the mail it answers went to, and joins nothing:
@@ -269,6 +294,20 @@ class _Desk:
             # The case it names was opened by this very batch and has no reference yet.
             return Thread(ours=True)
         return Thread(related_case=related, ours=bool(ours))
+
+    def _ours(self, understood: Understood) -> list[KnownOutbound]:
+        """Our mails that the message names; of a bounce the one that came back, where it proves one."""
+        returned = self._returned(understood)
+        if returned is not None:
+            return [returned]
+        named = (k for name in understood.names for k in self.outbound.get(name, ()))
+        return [*self._named_by_address(understood), *(k for k in named if k.mailbox == understood.claim.mailbox)]
+
+    def _returned(self, understood: Understood) -> KnownOutbound | None:
+        return bounces.returned_mail(understood, self._named_by_address(understood), self.outbound)
+
+    def _named_by_address(self, understood: Understood) -> list[KnownOutbound]:
+        return bounces.named_by_address(understood, self.numbered, self.correspondence.key)
 
     def _named_in_batch(self, understood: Understood) -> OpenCase | None:
         """The case that an earlier mail of this batch opened and this one refers to; it has no reference yet."""
@@ -339,11 +378,27 @@ class _Desk:
                 keys.update(answer_keys(u.claim.mailbox, u.message.from_, u.message.subject, authenticated, self.now))
         return sorted(keys)
 
+    def reports(self, decisions: Sequence[Decision]) -> list[bounces.Bounce]:
+        """What the batch says became of mails of ours."""
+        return [
+            bounces.Bounce(
+                d.understood.claim.id,
+                d.returned.id,
+                d.returned.recipient,
+                d.mailbox,
+                d.case,
+                d.understood.report.about(d.returned.recipient),
+                d.understood.claim.quiet,
+            )
+            for d in decisions
+            if d.returned is not None and d.understood.report is not None
+        ]
+
     # --- writing ------------------------------------------------------------------------------------------
 
     def write(self, decision: Decision, writes: Writes) -> None:
         understood, routing, case = decision.understood, decision.routing, decision.case
-        if case is not None and case.id is not None:
+        if case is not None and case.id is not None and routing.disposition is not Disposition.BOUNCE:
             writes.journal.append(_entry(decision, case.id))
         self._write_answer(decision, writes)
         if understood.claim.quiet:
@@ -380,8 +435,9 @@ class _Desk:
                 writes.collected.append(_item(decision, "digest", routing.disposition.value))
             else:
                 writes.mails += self.correspondence.held(mailbox, understood.claim, routing.why)
-        if routing.disposition is Disposition.BOUNCE and case is not None:
-            writes.collected.append(_item(decision, "digest", "undelivered", why="a mail of this case came back"))
+        if routing.disposition is Disposition.BOUNCE:
+            if decision.unreadable_bounce:
+                writes.collected.append(_item(decision, "digest", "undelivered", why=UNREADABLE_BOUNCE))
         elif routing.disposition is Disposition.CASE and decision.no_answer:
             writes.collected.append(_item(decision, "digest", "unanswered", why=decision.no_answer))
         elif routing.disposition in (Disposition.REDIRECT, Disposition.SPAM) or routing.digest:
@@ -406,7 +462,6 @@ def _entry(decision: Decision, case: CaseId) -> JournalEntry:
     event = {
         Disposition.CASE: Event.OPENED,
         Disposition.ATTACHED: Event.MESSAGE_ADDED,
-        Disposition.BOUNCE: Event.BOUNCED,
     }.get(routing.disposition, Event.AUTOMATIC_REPLY)
     actor = understood.message.from_.addr_spec if understood.message.from_ else ""
     return JournalEntry(

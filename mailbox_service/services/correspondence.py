@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mailbox_service.core import tokens
+from mailbox_service.core.bounce_address import bounce_address
+from mailbox_service.core.delivery_report import Fate, RecipientReport
 from mailbox_service.core.display import harmless
 from mailbox_service.core.evidence import AuthResult
 from mailbox_service.core.message import Encryption
@@ -37,6 +39,7 @@ PRIORITY = {
     "notice_case": 30,
     "held": 30,
     "notice_failure": 30,
+    "notice_bounce": 30,
     "cases_collected": 35,
     "redirect": 40,
     "acknowledgement_collected": 45,
@@ -45,12 +48,22 @@ PRIORITY = {
 }
 
 
+# A failing failure notice would breed more of its kind; for alarms and canaries there are other ways to people.
+UNMOURNED = frozenset({"notice_failure", "notice_bounce", "alarm", "alarm_over", "canary"})
+
+
 @dataclass(frozen=True, slots=True)
 class Correspondence:
     """Writes outbox rows. `key` makes their Message-IDs; after `lifetime` a mail is given up."""
 
     key: tokens.TokenKey
     lifetime: timedelta = GIVE_UP_AFTER
+
+    def envelope_from(self, mailbox: Mailbox, row: OutboundClaim) -> str:
+        """Where a bounce of the row goes; no part of its frozen bytes."""
+        return bounce_address(
+            mailbox.envelope_from, self.key, mailbox=mailbox.name, row=int(row.id), message_id=row.message_id
+        )
 
     # --- to the sender ------------------------------------------------------------------------------------
 
@@ -135,6 +148,32 @@ class Correspondence:
             "outbound_number": int(row.id),
         }
         mails = self._to_all(mailbox, f"outbound:{row.id}", "notice_failure", context, case_ref=row.case_ref)
+        return [m for m in mails if m.recipient.lower() != row.recipient.lower()]
+
+    def bounce(
+        self, mailbox: Mailbox, row: OutboundClaim, report: RecipientReport, message: MessageId, case: OpenCase | None
+    ) -> list[NewMail]:
+        """To the maintainers that `row` came back; never to the one it came back from."""
+        sealed = case is not None and case.sealed
+        hidden = sealed and row.role != "maintainer"
+        context = mailbox.identity() | {
+            "reference": case.ref if case is not None else None,
+            "kind": row.kind,
+            "role": row.role,
+            # Who reported a sealed case is not said outside of it, and servers repeat the address in their words.
+            "recipient": "" if hidden else row.recipient,
+            "status": report.status,
+            "permanent": report.fate is Fate.HARD,
+            "diagnostic": "" if hidden else clean(report.diagnostic),
+            "outbound_number": int(row.id),
+            "message_number": int(message),
+        }
+        # A mail that is sent again after it came back may come back again.
+        cause = f"outbound:{row.id}/bounced:{row.attempt}"
+        case_ref = case.ref if case is not None else None
+        mails = self._to_all(
+            mailbox, cause, "notice_bounce", context, case=case.id if case is not None else None, case_ref=case_ref
+        )
         return [m for m in mails if m.recipient.lower() != row.recipient.lower()]
 
     def without_attachment(self, mailbox: Mailbox, row: OutboundClaim) -> NewMail:

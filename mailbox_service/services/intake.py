@@ -276,6 +276,8 @@ class Intake:
             self._meter.count(LEASES_LOST, "message", by=concluded.lost)
             log.warning("lease lost", count=concluded.lost)
         self._count(batch, concluded, now)
+        for name in concluded.unheard:
+            log.error("a notice came back from every maintainer", mailbox=name)
         for message, disposition, case in concluded.dispositions:
             log.info("message worked", inbound_id=int(message), disposition=disposition.value, case=case)
 

@@ -61,12 +61,17 @@ class Mailbox:
     shadow: bool = False
     limits: AnswerLimits = field(default_factory=AnswerLimits)
     notices: Notices = field(default_factory=Notices)
-    envelope_from: str | None = None
     canary: CanaryPlan | None = None
+    bounce_address: str | None = None  # the envelope sender, perhaps with a place for the token of each mail
 
     @property
     def domain(self) -> str:
         return self.address.rpartition("@")[2]
+
+    @property
+    def envelope_from(self) -> str:
+        """The envelope sender, or the pattern that makes one for each mail (core/bounce_address.py)."""
+        return self.bounce_address or self.address
 
     @property
     def own_addresses(self) -> frozenset[str]:

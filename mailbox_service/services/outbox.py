@@ -20,7 +20,7 @@ from mailbox_service.core.case import Event
 from mailbox_service.core.composition import Outgoing, compose
 from mailbox_service.core.schedule import backoff
 from mailbox_service.errors import TemporaryError
-from mailbox_service.services.correspondence import Correspondence
+from mailbox_service.services.correspondence import UNMOURNED, Correspondence
 from mailbox_service.services.intake import Timing
 from mailbox_service.services.mailboxes import Mailbox, Mailboxes, clean
 from mailbox_service.services.metering import (
@@ -70,8 +70,6 @@ SETTLE_TRIES = 20
 LAST_WORDS_SECONDS = 3.0
 # The lease was about to end, or we were told to stop.
 NOT_ATTEMPTED = Delivery(DeliveryOutcome.TEMPORARY, "not attempted")
-# A failing failure notice would breed more of its kind; for alarms and canaries there are other ways to people.
-UNMOURNED = frozenset({"notice_failure", "alarm", "alarm_over", "canary"})
 AUTO_REPLIED = frozenset({"acknowledgement", "acknowledgement_collected", "redirect"})
 
 
@@ -225,7 +223,7 @@ class Outbox:
         self, one: OutboundClaim, data: bytes, lease_until: datetime, results: asyncio.Queue[_Result | None]
     ) -> None:
         mailbox = self._mailboxes[one.mailbox]
-        envelope = Envelope(mailbox.envelope_from or mailbox.address, one.recipient)
+        envelope = Envelope(self._correspondence.envelope_from(mailbox, one), one.recipient)
         delivery = NOT_ATTEMPTED
         begun = asyncio.get_running_loop().time()
         try:

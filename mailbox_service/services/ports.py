@@ -211,6 +211,7 @@ class KnownOutbound:
     case_sealed: bool
     about: MessageId | None
     about_subject: str
+    id: OutboundId
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +352,14 @@ class OutboundClaim:
     about_received_at: datetime | None = None  # of the message that it answers or tells of
 
 
+@dataclass(frozen=True, slots=True)
+class Bounced:
+    """A row of the outbox that came back, and what was said, in one harmless line."""
+
+    id: OutboundId
+    what: str
+
+
 class Settlement(StrEnum):
     SENT = "sent"
     FAILED = "failed"
@@ -412,7 +421,10 @@ class Transaction(Protocol):
         """Those whose fencing token is still the row's; locks the rows."""
         ...
 
-    def outbound_named(self, message_ids: Sequence[str]) -> list[KnownOutbound]: ...
+    def outbound_named(self, message_ids: Sequence[str], ids: Sequence[OutboundId] = ()) -> list[KnownOutbound]:
+        """The rows with one of these Message-IDs or numbers."""
+        ...
+
     def messages_named(self, message_ids: Sequence[str]) -> list[KnownMessage]: ...
     def budgets(self, names: Sequence[tuple[str, datetime]]) -> dict[tuple[str, datetime], int]: ...
     def spend(self, used: dict[tuple[str, datetime], int]) -> None:
@@ -474,6 +486,15 @@ class Transaction(Protocol):
 
     def settle(self, rows: Sequence[Settled], now: datetime) -> set[OutboundId]:
         """T6. Returns the rows that were still ours."""
+        ...
+
+    # outbox: what comes back
+    def bounced(self, bounces: Sequence[Bounced], now: datetime) -> list[OutboundClaim]:
+        """Record it. Returns the rows that were attempted and had not come back before, without their bytes."""
+        ...
+
+    def reached_nobody(self, causes: Sequence[str]) -> set[str]:
+        """Those of `causes` whose mails to maintainers have all failed or come back."""
         ...
 
     # collected mails

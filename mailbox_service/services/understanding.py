@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mailbox_service.core.automatic import LOOP_MARKER, Automatic, AutomaticMail, recognise
+from mailbox_service.core.bounce_address import BounceToken, bounce_tokens
+from mailbox_service.core.delivery_report import DeliveryReport, read_report
 from mailbox_service.core.evidence import Authentication, authenticate
 from mailbox_service.core.message import Encryption, ParsedMessage, parse
 from mailbox_service.core.message.scanning import find
@@ -17,6 +19,8 @@ from mailbox_service.sorting.sortable import sortable
 
 # Of a long References header the newest matter; the rest is somebody's old thread.
 REFERENCES_LOOKED_UP = 20
+# Where servers write down to whom a message was delivered, whatever its To says.
+_DELIVERED_TO = ("delivered-to", "x-original-to", "envelope-to", "x-envelope-to", "x-delivered-to")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Understood:
     subject: Subject
     names: tuple[str, ...]  # Message-IDs it refers to, the nearest first
     content_sha256: str  # of subject and body: what stays the same when a mail arrives by two ways
+    bounce_tokens: tuple[BounceToken, ...] = ()  # in the addresses it came to; not verified yet
+    report: DeliveryReport | None = None  # what a bounce says
 
     @property
     def sender_key(self) -> str:
@@ -41,6 +47,10 @@ def understand(claim: Claim, data: bytes, mailbox: Mailbox, sorter: Sorter) -> U
     """Parse, gather evidence and sort. Total for any bytes."""
     message = parse(data)
     automatic = recognise(message, claim.envelope_from)
+    tokens = _bounce_tokens(message, claim, mailbox)
+    if tokens:
+        # People answer the From of a mail. Whatever comes to its envelope sender is answered by no machine.
+        automatic = replace(automatic, suppress_answer=True)
     authentication = authenticate(message, mailbox.authserv_id)
     mail = sortable(message, automatic)
     verdict = sorter.sort(mail)
@@ -63,7 +73,16 @@ def understand(claim: Claim, data: bytes, mailbox: Mailbox, sorter: Sorter) -> U
     )
     names = _names(message, automatic)
     return Understood(
-        claim, message, automatic, authentication, verdict, subject, names, _content_digest(message, data)
+        claim,
+        message,
+        automatic,
+        authentication,
+        verdict,
+        subject,
+        names,
+        _content_digest(message, data),
+        tokens,
+        read_report(message) if automatic.kind is Automatic.BOUNCE else None,
     )
 
 
@@ -72,6 +91,11 @@ def _addressed_to(message: ParsedMessage, own: frozenset[str], envelope_to: str 
         return False
     # An address with a detail ("security+abc@") is ours too (RFC 5233).
     return any(a.key in own or _without_detail(a.key) in own for a in (*message.to, *message.cc))
+
+
+def _bounce_tokens(message: ParsedMessage, claim: Claim, mailbox: Mailbox) -> tuple[BounceToken, ...]:
+    written = (value for name in _DELIVERED_TO for value in message.header_all(name))
+    return bounce_tokens(mailbox.envelope_from, (claim.envelope_to or "", *written, *(a.key for a in message.to)))
 
 
 def _without_detail(address: str) -> str:

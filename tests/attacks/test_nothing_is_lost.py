@@ -102,7 +102,8 @@ async def test_the_bounce_of_a_mail_of_ours_is_written_into_its_case_and_is_take
     bounce = mail(
         multipart(TEXT, STATUS, returned), extra=report, sender="MAILER-DAEMON@research.example", subject="failed"
     )
-    assert await house.receive(bounce, path="") == []
+    # Nothing goes to the reporter; whoever works on the case learns that nothing can.
+    assert [sent.to for sent in await house.receive(bounce, path="")] == [ADA]
     last = await house.last()
     assert (last["disposition"], last["case"]) == ("bounce", 1)
     assert await house.rows("select count(*) from collected where section = 'unsure'") == [(0,)]

@@ -254,6 +254,46 @@ async def test_the_round_trip_finds_message_id_envelope_and_plus_address_kept(
         ("ok", "the Message-ID is kept: answers find their case"),
         ("ok", "the envelope sender is kept: bounces come to security@demo.example"),
         ("ok", "plus addresses arrive"),
+        ("ok", "keyed envelope senders work: smtp.envelope_from can be security+{token}@demo.example"),
+    ]
+
+
+async def test_the_round_trip_tries_a_keyed_bounce_address(desk: Desk, server: DemoMailServer) -> None:
+    text = desk.config.read_text()
+    desk.config.write_text(text.replace("smtp: {", 'smtp: {envelope_from: "security+{token}@demo.example", '))
+    answer = await check(desk, "--send-test", "--json")
+    found = [(row["level"], row["what"]) for row in answer.json if row["subject"] == "round trip security"]
+    assert [level for level, _ in found] == ["ok"] * 4
+    assert found[2][1].startswith("the envelope sender is kept: bounces come to security+")
+    assert found[3][1] == "mail to the keyed bounce address arrives"
+
+
+class OwnerOnly:
+    """A provider that takes mail from the account's own address alone, and writes it into every envelope."""
+
+    def __init__(self, dovecot: Dovecot, user: str) -> None:
+        self._dovecot, self._user = dovecot, user
+
+    async def send(self, envelope: Envelope, data: bytes) -> Delivery:
+        if "+" in envelope.mail_from:
+            return Delivery(DeliveryOutcome.PERMANENT, "553 5.7.1 sender address is not yours")
+        data = b"Return-Path: <" + envelope.mail_from.encode() + b">\r\n" + data
+        await asyncio.to_thread(self._dovecot.append, self._user, data)
+        return Delivery(DeliveryOutcome.SENT)
+
+    async def close(self) -> None: ...
+
+
+async def test_a_provider_that_refuses_keyed_senders_is_found_out(desk: Desk, dovecot: Dovecot) -> None:
+    user = dovecot.add_user()
+    point_at(desk, dovecot, user, port=dovecot.tls_port, security="tls")
+    config = load(desk.config, {})
+    (mailbox,) = config.mailboxes
+    found = await round_trip.examine(mailbox, imap_account(mailbox, config), OwnerOnly(dovecot, user), Templates.load())
+    assert {finding.level for finding in found} == {Level.OK}
+    assert [finding.what for finding in found][-2:] == [
+        "plus addresses arrive",
+        "keyed envelope senders do not work here: bounces are recognised by our Message-ID",
     ]
 
 
@@ -270,7 +310,7 @@ def test_what_a_provider_changes_is_told(desk: Desk) -> None:
     (mailbox,) = load(desk.config, {}).mailboxes
     plain, _ = trials(mailbox.address)
     header = f"Return-Path: <bounce@provider.example>\r\nMessage-ID: <new@x>\r\nReferences: {plain.message_id}\r\n\r\n"
-    found = compared("x", mailbox, plain, Return("Spam", True, parse(header.encode())))
+    found = compared("x", plain, Return("Spam", True, parse(header.encode())))
     assert [finding.level for finding in found] == [Level.WARNING] * 3
     assert "Junk folder Spam" in found[0].what
     assert "replaces our Message-ID" in found[1].what

@@ -11,14 +11,16 @@ from datetime import datetime
 from typing import get_args
 
 import pytest
+import sqlalchemy as sa
 
+from mailbox_service.adapters.database.storage import Database
 from mailbox_service.app import Service, now
 from mailbox_service.cli import case, message, outbox
 from mailbox_service.config import load
 from mailbox_service.core.case import Stage
 from mailbox_service.core.routing import Disposition
 from mailbox_service.services.decisions import DECISIONS
-from mailbox_service.services.ports import Origin, RawMessage, SourceKind
+from mailbox_service.services.ports import Bounced, Origin, RawMessage, SourceKind
 from tests.cli.desk import HOSTILE, QUESTION, REPORT, Desk
 
 MESSAGE_KEYS = ["id", "mailbox", "source", "received_at", "sender", "subject", "sha256", "state", "disposition", "case"]
@@ -170,12 +172,32 @@ def test_shadow_mode_shows_what_would_go_out(desk: Desk) -> None:
     assert f"    Message-Id: {acknowledgement['message_id']}" in text
     assert "SEC-2026-0001" in text
     answer = desk.run("outbox", "retry", str(acknowledgement["id"]))
-    assert (answer.code, "is shadow; only waiting and failed" in answer.err) == (65, True)
+    assert (answer.code, "is shadow; only waiting, failed and bounced" in answer.err) == (65, True)
 
 
 def test_the_notice_shows_the_report_it_carries(stocked: Desk) -> None:
     (notice,) = (row for row in stocked.rows("outbox", "list") if row["kind"] == "notice_case")
     assert "    [attached: message 1, whole]\n" in stocked.done("outbox", "show", str(notice["id"])).text
+
+
+def test_a_mail_that_came_back_is_shown_with_what_was_said_and_can_be_sent_again(stocked: Desk) -> None:
+    acknowledgement = next(row for row in stocked.rows("outbox", "list") if row["kind"] == "acknowledgement")
+    number = acknowledgement["id"]
+    database = Database.open(f"sqlite:///{stocked.folder / 'mailbox.db'}")
+    try:
+        database.run(lambda tx: tx.connection.execute(sa.text(f"update outbound set attempts = 1 where id = {number}")))
+        (row,) = database.run(lambda tx: tx.bounced([Bounced(number, "came back: 5.1.1 no such user")], now()))
+    finally:
+        database.close()
+    assert int(row.id) == number and row.frozen is None
+    (listed,) = stocked.rows("outbox", "list", "--state", "bounced")
+    assert listed == acknowledgement | {"state": "bounced", "attempts": 1}
+    assert number not in [row["id"] for row in stocked.rows("outbox", "list", "--state", "waiting")]
+    text = stocked.done("outbox", "show", str(number)).text
+    assert "came back: 5.1.1 no such user" in text and "bounced" in text
+    stocked.done("outbox", "retry", str(number))
+    assert stocked.rows("outbox", "list", "--state", "bounced") == []
+    assert stocked.done("outbox", "show", str(number), "--json").json["bounce"] is None
 
 
 def test_the_brake_is_shown_while_it_is_on(stocked: Desk) -> None:

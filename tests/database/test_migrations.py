@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -49,6 +50,27 @@ def test_migrating_twice_changes_nothing(empty_url: str) -> None:
     try:
         assert migrating.migrate(database) == (None, schema.REVISION)
         assert migrating.migrate(database) == (schema.REVISION, schema.REVISION)
+    finally:
+        database.close()
+
+
+def test_mails_on_file_survive_the_coming_of_bounces(empty_url: str) -> None:
+    database = opened(empty_url)
+    try:
+        with database.engine.begin() as connection:
+            config = migrating._config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0001")
+            connection.execute(
+                sa.text(
+                    "insert into outbound (mailbox, cause, kind, recipient, role, message_id, template, reference_ids,"
+                    " state, due_at, created_at, expires_at, last_reply) values ('security', 'c', 'k', 'r', 'reporter',"
+                    " '<1@x>', 't', '[]', 'sent', '2026-11-23', '2026-11-23', '2026-11-23', '250')"
+                )
+            )
+        assert migrating.migrate(database) == ("0001", schema.REVISION)
+        (mail,) = database.run(lambda tx: tx.list_outbound())
+        assert (mail["state"], mail["last_reply"]) == ("sent", "250")
     finally:
         database.close()
 

@@ -49,6 +49,7 @@ anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 smtp unix - - n - - smtp
 relay unix - - n - - smtp
+lmtp unix - - n - - lmtp
 error unix - - n - - error
 retry unix - - n - - error
 discard unix - - n - - discard
@@ -90,6 +91,17 @@ smtpd_sasl_security_options = noanonymous
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
 default_transport = error:this server delivers nothing elsewhere
+"""
+
+# What comes last in main.cf counts. The queue is looked through each second, so that a delay is told after two.
+_BOUNCING = """
+smtpd_reject_unlisted_recipient = no
+recipient_delimiter = +
+transport_maps = texthash:{root}/etc/transport
+delay_warning_time = 1s
+queue_run_delay = 1s
+minimal_backoff_time = 1s
+maximal_backoff_time = 1s
 """
 
 _DOVECOT = """
@@ -164,6 +176,18 @@ class Postfix:
             self._dovecot.terminate()
             self._dovecot.wait(10)
         shutil.rmtree(self.root, ignore_errors=True)
+
+    def bounce_into(self, address: str, lmtp_port: int, *, deferred: str) -> None:
+        """Before the start: everybody is accepted, unknown users bounce afterwards, mail to `deferred` waits.
+
+        Mail to `address`, with a detail or without, goes on over LMTP; and so do the bounces of mail sent from there.
+        """
+        etc = self.root / "etc"
+        with (etc / "main.cf").open("a") as main:
+            main.write(_BOUNCING.format(root=self.root))
+        (etc / "transport").write_text(
+            f"{address} lmtp:inet:127.0.0.1:{lmtp_port}\n{deferred} retry:4.4.1 the host is away\n"
+        )
 
     def kill(self) -> None:
         """Ends all of Postfix at once, in the midst of whatever it does; `start` brings it back."""

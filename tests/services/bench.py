@@ -70,9 +70,11 @@ class PostOffice:
     replies: Callable[[Envelope, bytes], Delivery] = lambda envelope, data: SENT
     handed: list[tuple[str, bytes]] = field(default_factory=list)  # every attempt
     taken: list[tuple[str, bytes]] = field(default_factory=list)  # what was answered with 250
+    paths: list[tuple[str, str]] = field(default_factory=list)  # the envelope of every attempt
 
     async def send(self, envelope: Envelope, data: bytes) -> Delivery:
         self.handed.append((envelope.rcpt_to, data))
+        self.paths.append((envelope.mail_from, envelope.rcpt_to))
         delivery = self.replies(envelope, data)
         if delivery.outcome is DeliveryOutcome.SENT:
             self.taken.append((envelope.rcpt_to, data))
@@ -123,13 +125,14 @@ class Bench:
         policy: SendingPolicy | None = None,
         lifetime: timedelta = timedelta(days=5),
         meter: Meter = NO_METER,
+        key: TokenKey = KEY,
     ) -> None:
         self.now = NOW
         self.database, self.mailbox = database, mailbox
         self.office = PostOffice()
         mailboxes = {mailbox.name: mailbox, **(others or {})}
         bell = Bell()
-        correspondence = Correspondence(KEY, lifetime)
+        correspondence = Correspondence(key, lifetime)
         timing = Timing(self.clock, lambda: 0.0)
         self.intake = Intake(database, mailboxes, WordSorter(), correspondence, timing, mails_waiting=bell, meter=meter)
         self.outbox = Outbox(

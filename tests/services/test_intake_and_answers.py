@@ -179,6 +179,7 @@ async def test_an_out_of_office_note_is_noted_in_its_case_and_not_answered(bench
 
 async def test_a_bounce_of_our_mail_is_an_event_of_its_case(bench: Bench) -> None:
     await bench.post(letter("report"))
+    await bench.deliver()
     token = str(bench.to(EVE)[0]["message_id"])
     bounce = (
         "From: MAILER-DAEMON@mx.example\r\nTo: security@example.org\r\nSubject: Undelivered\r\nReturn-Path: <>\r\n"
@@ -190,7 +191,7 @@ async def test_a_bounce_of_our_mail_is_an_event_of_its_case(bench: Bench) -> Non
     await bench.post(bounce)
     assert bench.dispositions() == ["case", "bounce"]
     assert bench.events("SEC-2026-0001") == ["opened", "bounced"]
-    assert len(bench.mails()) == 3
+    assert len(bench.mails()) == 3 + len(bench.mails("notice_bounce")) == 5
 
 
 async def test_an_automatic_reply_to_nothing_of_ours_that_sounds_like_a_report_is_in_the_digest(bench: Bench) -> None:

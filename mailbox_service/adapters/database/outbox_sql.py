@@ -32,9 +32,10 @@ class OutboxSql(Sql):
         self.connection.execute(insert)
         return str(self.setting(INSTANCE))
 
-    def outbound_named(self, message_ids: Sequence[str]) -> list[ports.KnownOutbound]:
+    def outbound_named(self, message_ids: Sequence[str], ids: Sequence[OutboundId] = ()) -> list[ports.KnownOutbound]:
         # A redirect belongs to no case; the message it answered may be in one by now.
         case_id = sa.func.coalesce(outbound.c.case_id, message.c.case_id)
+        named = outbound.c.message_id.in_(message_ids)
         rows = self.connection.execute(
             sa.select(
                 outbound.c.message_id,
@@ -46,16 +47,17 @@ class OutboxSql(Sql):
                 sa.func.coalesce(cases.c.sealed, sa.false()),
                 outbound.c.about_message_id,
                 sa.func.coalesce(message.c.subject, ""),
+                outbound.c.id,
             )
             .select_from(
                 outbound.outerjoin(message, outbound.c.about_message_id == message.c.id).outerjoin(
                     cases, cases.c.id == case_id
                 )
             )
-            .where(outbound.c.message_id.in_(message_ids))
+            .where(sa.or_(named, outbound.c.id.in_(ids)) if ids else named)
             .order_by(outbound.c.id)
         )
-        return [ports.KnownOutbound(*row) for row in rows]
+        return [ports.KnownOutbound(*tuple(row)) for row in rows]
 
     def add_mails(self, mails: Sequence[ports.NewMail], now: datetime, expires_at: datetime) -> None:
         if not mails:
@@ -114,7 +116,7 @@ class OutboxSql(Sql):
         ).all()
         return self.outbound_rows(ids) if ids else []
 
-    def outbound_rows(self, ids: Sequence[int]) -> list[ports.OutboundClaim]:
+    def outbound_rows(self, ids: Sequence[int], *, with_bytes: bool = True) -> list[ports.OutboundClaim]:
         rows = self.connection.execute(
             sa.select(outbound, cases.c.ref, message.c.received_at)
             .select_from(
@@ -125,7 +127,7 @@ class OutboxSql(Sql):
             .where(outbound.c.id.in_(ids))
             .order_by(outbound.c.priority, outbound.c.due_at, outbound.c.id)
         ).all()
-        frozen = self._frozen([row.id for row in rows if row.frozen_at is not None])
+        frozen = self._frozen([row.id for row in rows if row.frozen_at is not None and with_bytes])
         return [_claim(row, frozen.get(row.id)) for row in rows]
 
     def _frozen(self, ids: Sequence[int]) -> dict[int, bytes]:
@@ -205,13 +207,50 @@ class OutboxSql(Sql):
             )
         return ours
 
+    # --- what comes back -----------------------------------------------------------------------------------
+
+    def bounced(self, bounces: Sequence[ports.Bounced], now: datetime) -> list[ports.OutboundClaim]:
+        o = outbound.c
+        fresh = [
+            one.id
+            for one in sorted(bounces, key=lambda one: one.id)
+            if self.connection.execute(
+                outbound.update()
+                .where(o.id == one.id, o.bounced_at.is_(None), o.attempts > 0)
+                .values(bounced_at=now, bounce=one.what)
+            ).rowcount
+        ]
+        return self.outbound_rows(fresh, with_bytes=False) if fresh else []
+
+    def reached_nobody(self, causes: Sequence[str]) -> set[str]:
+        o = outbound.c
+        lost = sa.or_(o.state == "failed", o.bounced_at.is_not(None))
+        rows = self.connection.execute(
+            sa.select(o.cause)
+            .where(o.cause.in_(causes), o.role == "maintainer")
+            .group_by(o.cause)
+            .having(sa.func.sum(sa.case((lost, 0), else_=1)) == 0)
+        )
+        return {str(row.cause) for row in rows}
+
     def retry_outbound(self, outbound_id: OutboundId, now: datetime, expires_at: datetime) -> bool:
-        """Make a waiting or failed row due at once, with a new time to live. False when it is neither."""
+        """Make a row that waits, failed or bounced due at once, with a new time to live. False when it did neither."""
         return bool(
             self.connection.execute(
                 outbound.update()
-                .where(outbound.c.id == outbound_id, outbound.c.state.in_(("waiting", "failed")))
-                .values(state="waiting", due_at=now, expires_at=expires_at, finished_at=None, unknown_outcomes=0)
+                .where(
+                    outbound.c.id == outbound_id,
+                    sa.or_(outbound.c.state.in_(("waiting", "failed")), outbound.c.bounced_at.is_not(None)),
+                )
+                .values(
+                    state="waiting",
+                    due_at=now,
+                    expires_at=expires_at,
+                    finished_at=None,
+                    unknown_outcomes=0,
+                    bounced_at=None,
+                    bounce=None,
+                )
             ).rowcount
         )
 

@@ -23,6 +23,8 @@ from mailbox_service.errors import NotFound
 from mailbox_service.services.ports import CaseId, MessageId, OutboundId
 
 Row = dict[str, Any]
+# What people are shown as the state of a mail that came back, whatever T6 wrote.
+BOUNCED = "bounced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,26 +132,27 @@ class ReadingSql(Sql):
         limit: int | None = None,
     ) -> list[Row]:
         o = outbound.c
+        shown = sa.case((o.bounced_at.is_not(None), BOUNCED), else_=o.state)
         query = (
             sa.select(
                 o.id,
                 cases.c.ref.label("case"),
                 o.kind,
                 o.recipient,
-                o.state,
+                shown.label("state"),
                 o.attempts,
                 o.message_id,
                 o.mailbox,
                 o.due_at,
                 o.created_at,
                 o.finished_at,
-                o.last_reply,
+                sa.func.coalesce(o.bounce, o.last_reply).label("last_reply"),
                 o.unknown_outcomes,
             )
             .select_from(outbound.outerjoin(cases, o.case_id == cases.c.id))
             .order_by(o.id.desc())
         )
-        for column, value in ((o.mailbox, name_of_mailbox), (o.state, state), (o.case_id, case_id)):
+        for column, value in ((o.mailbox, name_of_mailbox), (shown, state), (o.case_id, case_id)):
             if value is not None:
                 query = query.where(column == value)
         if limit is not None:
@@ -165,7 +168,7 @@ class ReadingSql(Sql):
         ).one_or_none()
         if row is None:
             raise NotFound(f"no outgoing mail {outbound_id}")
-        return dict(row._mapping)
+        return dict(row._mapping) | ({"state": BOUNCED} if row.bounced_at is not None else {})
 
     def decide(self, message_id: MessageId, disposition: str, by: str, now: datetime) -> None:
         """A person's decision: the message is worked again, and the decision outranks the sorter.

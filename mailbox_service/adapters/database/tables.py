@@ -280,6 +280,9 @@ outbound = sa.Table(
     _time("frozen_at", nullable=True),
     _time("finished_at", nullable=True),
     _text("last_reply"),
+    # A mail that was taken may come back; that is a fact of its own, since it may arrive before T6 has settled the row.
+    _time("bounced_at", nullable=True),
+    _text("bounce", nullable=True),
     sa.UniqueConstraint("cause", "kind", "recipient"),
     sa.CheckConstraint("state in ('waiting', 'sent', 'failed', 'shadow', 'withdrawn')", "state"),
     sa.Index(None, "state", "priority", "due_at"),

@@ -45,5 +45,6 @@ class WatchingSql(Sql):
             .where(o.state.in_(("sent", "failed")))
             .group_by(o.recipient)
         )
-        rows = self.connection.execute(sa.select(o.recipient, o.state).where(o.id.in_(newest)))
+        became = sa.case((o.bounced_at.is_not(None), "failed"), else_=o.state).label("state")
+        rows = self.connection.execute(sa.select(o.recipient, became).where(o.id.in_(newest)))
         return {row.recipient: row.state for row in rows}

@@ -136,6 +136,26 @@ _FAILURE: Context = {
     "reply": "550 5.1.1 user unknown",
     "outbound_number": 4,
 }
+_BOUNCE: Context = {
+    **_CASE,
+    "kind": "acknowledgement",
+    "role": "reporter",
+    "recipient": "mallory@example.net",
+    "status": "5.1.1",
+    "permanent": True,
+    "diagnostic": "550 5.1.1 <mallory@example.net>: user unknown",
+    "outbound_number": 4,
+    "message_number": 23,
+}
+_BOUNCE_OF_MAINTAINER: Context = {
+    **_BOUNCE,
+    "kind": "notice_case",
+    "role": "maintainer",
+    "recipient": "ada@example.org",
+    "status": "4.2.2",
+    "permanent": False,
+    "diagnostic": "452 4.2.2 mailbox full",
+}
 _ALARM: Context = {
     **_PROJECT,
     "name": "imap_login",
@@ -171,6 +191,12 @@ CONTEXTS: dict[str, tuple[Context, ...]] = {
         {**_NOTICE_MESSAGE, **_WITHHELD, "sealed": True},
     ),
     "notice_failure": (_FAILURE, {**_FAILURE, "reference": None}),
+    "notice_bounce": (
+        _BOUNCE,
+        {**_BOUNCE, "status": "", "permanent": False, "diagnostic": "", "recipient": ""},
+        _BOUNCE_OF_MAINTAINER,
+        {**_BOUNCE_OF_MAINTAINER, "kind": "digest", "reference": None},
+    ),
     "cases_collected": ({**_PROJECT, "cases": _COLLECTED, "more": 0}, {**_PROJECT, "cases": _COLLECTED, "more": 7}),
     "digest": (_DIGEST, _LONG_DIGEST, _SPAM_DIGEST),
     "summary": (_SUMMARY, {**_SUMMARY, "more": 5}, {**_SUMMARY, "cases": [], "counts": {}}),

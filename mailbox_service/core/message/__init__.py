@@ -95,6 +95,7 @@ def _parse(raw: bytes) -> ParsedMessage:
         signed=reader.signed,
         defects=tuple(sorted(defects)),
         truncated=cut,
+        delivery_status=tuple(reader.delivery_status),
     )
 
 

@@ -35,6 +35,7 @@ _RETURNED_HEADERS = frozenset({"text/rfc822-headers", "message/rfc822-headers", 
 _STATUS_TYPES = _REPORT_TYPES - _RETURNED_HEADERS
 _HTML_TYPES = frozenset({"text/html", "text/x-amp-html", "text/enriched", "text/richtext", "text/watch-html"})
 _READ_IN_PLACE = _HTML_TYPES | {"text/plain", "text/markdown", "text/x-markdown"}
+_DELIVERY_STATUS = frozenset({"message/delivery-status", "message/global-delivery-status"})
 _SMIME = ("application/pkcs7-mime", "application/x-pkcs7-mime")
 _RETURNED_ID = re.compile(
     r"^[ \t>|]{0,40}Message-ID:[ \t]*(?:\n[ \t>|]{0,40})?(<[^\n]{1,998})", re.IGNORECASE | re.MULTILINE
@@ -52,6 +53,7 @@ class Reader:
         self.signed = False
         self.is_report = False
         self.returned: list[str] = []
+        self.delivery_status: list[str] = []
         self.defects = structure.defects
         self.truncated = structure.truncated
         self._chars_left = TEXTS_LIMIT_CHARS
@@ -111,6 +113,8 @@ class Reader:
         if entity.content_type in _RETURNED_HEADERS:
             raw = text.lstrip("\n").encode("latin-1", "replace")
             self._note_returned(read_fields(raw, 0, len(raw)).get("message-id"))
+        elif entity.content_type in _DELIVERY_STATUS and not entity.nested:
+            self.delivery_status.append(text)
         self._add(TextKind.REPORT, text)
 
     def _read_text(self, entity: Entity) -> None:

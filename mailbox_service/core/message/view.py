@@ -84,6 +84,7 @@ class ParsedMessage:
     signed: bool  # multipart/signed or an inline signature; says nothing about its validity
     defects: tuple[str, ...]  # what was odd, one short constant each, sorted
     truncated: bool  # some limit cut something off the view (never off the raw bytes)
+    delivery_status: tuple[str, ...] = ()  # the delivery-status parts (RFC 3464, RFC 6533), returned messages apart
 
     def header(self, name: str) -> str | None:
         """The first value of header `name` (any case), or None."""

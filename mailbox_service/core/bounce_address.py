@@ -1,0 +1,57 @@
+"""The keyed envelope sender of each outgoing mail (VERP): where a bounce comes back to names the mail it is about.
+
+A pattern such as `security+{token}@example.org` is filled with `b<row>.<mac>`. The MAC is bound to the mailbox, the row
+and the row's Message-ID, which itself is bound to cause, kind and recipient: a token says nothing of any other row, not
+even where a restored database numbers its rows again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mailbox_service.core import tokens
+from mailbox_service.core.tokens import TokenKey
+
+PLACEHOLDER = "{token}"
+# A mail that comes back has been through few addresses; more in its header is not for us to try.
+TOKENS = 5
+# Twelve digits of a row: a mail every millisecond for thirty years.
+LONGEST_TOKEN = "b" + "9" * 12 + "." + "a" * tokens.SHORT_TOKEN_CHARS
+
+
+@dataclass(frozen=True, slots=True)
+class BounceToken:
+    """What an address claims; nothing is proven before `is_of` says so."""
+
+    row: int
+    mac: str
+
+
+def bounce_address(pattern: str, key: TokenKey, *, mailbox: str, row: int, message_id: str) -> str:
+    """The envelope sender of one row; a pattern without a placeholder is the same address for all."""
+    mac = tokens.bounce_token(key, mailbox=mailbox, row=row, message_id=message_id)
+    return pattern.replace(PLACEHOLDER, f"b{row}.{mac}")
+
+
+def bounce_tokens(pattern: str, addresses: Iterable[str]) -> tuple[BounceToken, ...]:
+    """The tokens in those of `addresses` that have the form of the pattern, whatever case servers made of them."""
+    if PLACEHOLDER not in pattern:
+        return ()
+    form = _form(pattern)
+    found = (form.fullmatch(address.strip().strip("<>").lower()) for address in addresses)
+    return tuple(dict.fromkeys(BounceToken(int(one[1]), one[2]) for one in found if one))[:TOKENS]
+
+
+def is_of(token: BounceToken, key: TokenKey, *, mailbox: str, message_id: str) -> bool:
+    """Whether we made the token for the row of that Message-ID."""
+    return tokens.is_bounce_token(key, token.mac, mailbox=mailbox, row=token.row, message_id=message_id)
+
+
+@lru_cache(maxsize=64)
+def _form(pattern: str) -> re.Pattern[str]:
+    before, _, after = pattern.lower().partition(PLACEHOLDER)
+    token = rf"b([1-9][0-9]{{0,11}})\.([a-z2-7]{{{tokens.SHORT_TOKEN_CHARS}}})"
+    return re.compile(re.escape(before) + token + re.escape(after), re.ASCII)
