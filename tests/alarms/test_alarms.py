@@ -18,6 +18,7 @@ from mailbox_service.services.vigil import Senses
 from tests.alarms.bench import DAY, HOUR, TEN, TICK, Memory, Watch
 from tests.imap.setting import running
 from tests.services.bench import letter, read
+from tests.services.test_bounces import dsn
 
 
 async def test_an_alarm_is_mailed_once_to_each_maintainer_and_once_when_it_is_over(database: Database) -> None:
@@ -182,6 +183,16 @@ async def test_all_maintainers_unreached_is_told_but_not_one_of_them(database: D
     await watch.post(letter("report again"))
     await watch.deliver()
     assert await watch.look() == ["maintainers_unreached raised"]
+
+
+async def test_mails_that_come_back_from_all_maintainers_are_told_but_not_from_one_of_them(database: Database) -> None:
+    watch = Watch(database)
+    await watch.post(letter("report"))
+    await watch.deliver()
+    for maintainer, told in (("ada@example.org", []), ("grace@example.org", ["maintainers_unreached raised"])):
+        (notice,) = (m for m in watch.to(maintainer) if m["kind"] == "notice_case")
+        await watch.post(dsn(notice["message_id"], recipient=maintainer))
+        assert await watch.look() == told
 
 
 async def test_an_outbox_paused_for_a_day_is_told_and_nothing_else_that_follows_from_it(watch: Watch) -> None:
