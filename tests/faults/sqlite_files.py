@@ -35,7 +35,8 @@ class FileCall:
 # Answers 0 to let the call through, or the SQLite error code it fails with.
 Watch = Callable[[FileCall], int]
 
-_OPEN = CFUNCTYPE(c_int, c_void_p, c_char_p, c_void_p, c_int, POINTER(c_int))
+# The name as a bare pointer: SQLite's own file keeps it until it is closed, so that a copy of ours would dangle.
+_OPEN = CFUNCTYPE(c_int, c_void_p, c_void_p, c_void_p, c_int, POINTER(c_int))
 _CLOSE = CFUNCTYPE(c_int, c_void_p)
 _WRITE = CFUNCTYPE(c_int, c_void_p, c_void_p, c_int, c_int64)
 _TRUNCATE = CFUNCTYPE(c_int, c_void_p, c_int64)
@@ -107,13 +108,13 @@ class _Watched:
         self.vfs.name = b"watched"
         self.vfs.open = cast(self._opens, c_void_p)
 
-    def _open(self, vfs: int, name: bytes | None, file: int, flags: int, out: Any) -> int:
+    def _open(self, vfs: int, name: int | None, file: int, flags: int, out: Any) -> int:
         code = int(self._real_open(vfs, name, file, flags, out))
         methods = cast(file, POINTER(c_void_p))
         if code == 0 and name is not None and methods[0]:
             kind = next((kind for bit, kind in _KINDS.items() if flags & bit), "other")
             table = self._table(methods[0])
-            self._files[file] = _Open(kind, name.decode(), table)
+            self._files[file] = _Open(kind, ctypes.string_at(name).decode(), table)
             methods[0] = ctypes.addressof(table.ours)
         return code
 
