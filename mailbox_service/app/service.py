@@ -6,6 +6,7 @@ import asyncio
 import random
 import secrets
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Self
 
 import structlog
@@ -22,6 +23,7 @@ from mailbox_service.app.wiring import alarm_channels, imap_account, mailbox_of,
 from mailbox_service.config import Config
 from mailbox_service.config import Mailbox as MailboxConfig
 from mailbox_service.errors import MailboxServiceError, PermanentError
+from mailbox_service.services import reconciliation
 from mailbox_service.services.alarms import Alarms
 from mailbox_service.services.clocks import Clocks
 from mailbox_service.services.correspondence import Correspondence
@@ -29,6 +31,7 @@ from mailbox_service.services.intake import Intake, Timing
 from mailbox_service.services.metering import NO_METER, Meter
 from mailbox_service.services.outbox import Outbox, SendingPolicy
 from mailbox_service.services.ports import Mark
+from mailbox_service.services.reconciliation import FolderComparison, Reconciliation
 from mailbox_service.services.signals import Bell, Pulse
 from mailbox_service.services.vigil import Vigil
 from mailbox_service.sorting.lexical import LexicalSorter
@@ -37,6 +40,8 @@ log = structlog.get_logger()
 
 # SIGTERM to exit: systemd waits 90 s, docker 10 s; what is under way gets most of the shorter one.
 SHUTDOWN_SECONDS = 8.0
+# How often it is asked whether a comparison with the server is due.
+RECONCILIATION_SECONDS = 300.0
 
 
 class Service:
@@ -77,27 +82,8 @@ class Service:
             meter=meter,
         )
         self.clocks = Clocks(database, self.mailboxes, correspondence, timing, mails_waiting=mails_waiting)
-        self.alarms = Alarms(
-            database,
-            self.mailboxes,
-            correspondence,
-            timing,
-            mails_waiting=mails_waiting,
-            channels=alarm_channels(config),
-        )
-        # On PostgreSQL the server's disk is not ours to see; here there is only the secret.
-        folder = (config.database.sqlite_path or config.secret_file).parent
-        self.vigil = Vigil(
-            database,
-            self.mailboxes,
-            correspondence,
-            self.alarms,
-            now,
-            monotonic,
-            senses=lambda: senses_of_all(self.sources, self.transports),
-            disk=lambda: disk_trouble(folder, config.alarms.disk_free),
-            mails_waiting=mails_waiting,
-        )
+        self.alarms, self.vigil = self._watch_over(correspondence, timing, mails_waiting)
+        self.reconciliation = Reconciliation(database, self.intake, now)
         self._look_now = Bell()
         self.sources = {m.name: self._source(m) for m in config.mailboxes}
 
@@ -131,7 +117,7 @@ class Service:
         doors = [self._keep(f"watch {m}", w.watch) for m, s in self.sources.items() for w in s.watchers]
         doors += [self._keep(f"mark {m}", s.marker.mark) for m, s in self.sources.items()]
         doors += [self._keep("clocks", self.clocks.run), self._keep("vigil", self._keep_vigil)]
-        doors.append(self._keep("alarms", self.alarms.run))
+        doors += [self._keep("alarms", self.alarms.run), self._keep("reconciliation", self._keep_reconciling)]
         worker = self._keep("worker", self.intake.run)
         sender = self._keep("outbox", self.outbox.run)
         self.tasks = [*doors, worker, sender]
@@ -211,6 +197,54 @@ class Service:
             alarm=lambda mailbox, what: self._look_now.ring(),
             meter=self.meter,
         )
+
+    def _watch_over(self, correspondence: Correspondence, timing: Timing, mails_waiting: Bell) -> tuple[Alarms, Vigil]:
+        """What looks at all the rest, and whom it tells."""
+        alarms = Alarms(
+            self.database,
+            self.mailboxes,
+            correspondence,
+            timing,
+            mails_waiting=mails_waiting,
+            channels=alarm_channels(self.config),
+            meter=self.meter,
+        )
+        # On PostgreSQL the server's disk is not ours to see; here there is only the secret.
+        folder = (self.config.database.sqlite_path or self.config.secret_file).parent
+        vigil = Vigil(
+            self.database,
+            self.mailboxes,
+            correspondence,
+            alarms,
+            now,
+            monotonic,
+            senses=lambda: senses_of_all(self.sources, self.transports),
+            disk=lambda: disk_trouble(folder, self.config.alarms.disk_free),
+            mails_waiting=mails_waiting,
+            meter=self.meter,
+        )
+        return alarms, vigil
+
+    async def _keep_reconciling(self) -> None:
+        while True:
+            await asyncio.sleep(RECONCILIATION_SECONDS)
+            for mailbox in self.sources:
+                await self._tried(mailbox, partial(self.reconcile_due, mailbox))
+
+    async def reconcile_due(self, mailbox: str) -> None:
+        """The daily comparison of a mailbox, where it is due. Raises: TemporaryError and its kin."""
+        record = await self.database.transact(lambda tx: reconciliation.begin_due(tx, mailbox, now()))
+        if record is None:
+            return
+        compared = await self.reconcile(mailbox)
+        done = record.after(sum(folder.count for folder in compared), now())
+        await self.database.transact(lambda tx: reconciliation.finish(tx, mailbox, done))
+        log.info("reconciled", mailbox=mailbox, count=done.found)
+
+    async def reconcile(self, mailbox: str, *, take_in: bool = False) -> list[FolderComparison]:
+        """Compare the server of a mailbox with what is on file. Raises: TemporaryError and its kin."""
+        async with self.sources[mailbox].inventory() as server:
+            return await self.reconciliation.compare(mailbox, server, take_in=take_in)
 
     async def _keep_vigil(self) -> None:
         while True:

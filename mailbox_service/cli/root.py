@@ -12,7 +12,19 @@ from typing import Annotated
 import typer
 
 from mailbox_service import __version__
-from mailbox_service.cli import case, check, hold, ingest, message, outbox, service, sorter, status, template
+from mailbox_service.cli import (
+    case,
+    check,
+    hold,
+    ingest,
+    message,
+    outbox,
+    reconcile,
+    service,
+    sorter,
+    status,
+    template,
+)
 from mailbox_service.cli.exits import Exit, exit_of
 from mailbox_service.cli.invocation import CONFIG_VARIABLE, Invocation
 from mailbox_service.cli.output import complain
@@ -47,6 +59,7 @@ service.register(app)
 check.register(app)
 status.register(app)
 ingest.register(app)
+reconcile.register(app)
 for noun in (message, case, hold, outbox, sorter, template):
     app.add_typer(noun.app)
 

@@ -70,6 +70,11 @@ _KINDS = (
         "Check SPF, DKIM and DMARC of the domain and the mailbox's rules; tell the filter that this mail is wanted.",
     ),
     AlarmKind(
+        "reconciliation",
+        "The daily comparison found, twice in a row, mail that is on the server and not on file, or damaged on file.",
+        "Run `mailbox-service reconcile`, which lists each; `reconcile --fetch` takes in what is missing.",
+    ),
+    AlarmKind(
         "mail_waiting",
         "A mail of ours has waited for more than an hour: the SMTP server does not take it, or `outbox.max_per_hour` "
         "holds it back.",

@@ -19,6 +19,7 @@ from mailbox_service.errors import MailboxServiceError
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.intake import Timing
 from mailbox_service.services.mailboxes import Mailboxes, written_moment
+from mailbox_service.services.metering import ALARM_ON, ALARMS_TOLD, CHANNEL_FAILURES, NO_METER, Meter
 from mailbox_service.services.ports import Storage, Transaction
 from mailbox_service.services.signals import Bell
 
@@ -77,7 +78,9 @@ class Alarms:
         *,
         mails_waiting: Bell,
         channels: Sequence[AlarmChannel] = (),
+        meter: Meter = NO_METER,
     ) -> None:
+        self._meter = meter
         self._storage, self._mailboxes, self._correspondence = storage, mailboxes, correspondence
         self._timing, self._mails_waiting = timing, mails_waiting
         self._of_machine: dict[str, AlarmState] = {}
@@ -90,6 +93,8 @@ class Alarms:
         """
         now = self._timing.clock()
         observations = list(found)
+        for one in observations:
+            self._meter.set(ALARM_ON, float(one.on), one.mailbox, one.name)
         notices = self._report_machine([o for o in observations if not ALARMS[o.name].of_mailbox], now)
         self._tell(notices)
         of_mailboxes = [o for o in observations if ALARMS[o.name].of_mailbox]
@@ -118,6 +123,7 @@ class Alarms:
 
     def _tell(self, notices: Sequence[AlarmNotice]) -> None:
         for notice in notices:
+            self._meter.count(ALARMS_TOLD, notice.name, notice.change.value)
             say = log.info if notice.change is Change.OVER else log.error
             event = {
                 Change.RAISED: "alarm raised",
@@ -128,6 +134,7 @@ class Alarms:
             for channel, queue in self._queues:
                 if queue.full():
                     lost = queue.get_nowait()
+                    self._meter.count(CHANNEL_FAILURES, channel.name)
                     log.error("alarm channel is behind", step=channel.name, kind=lost.name)
                 queue.put_nowait(notice)
 
@@ -144,8 +151,10 @@ class Alarms:
                 await channel.tell(notice)
                 log.info("alarm told", step=channel.name, kind=notice.name, mailbox=notice.mailbox)
             except MailboxServiceError as error:
+                self._meter.count(CHANNEL_FAILURES, channel.name)
                 log.error("alarm channel failed", step=channel.name, kind=notice.name, reason=error)
             except Exception as error:  # a loop top: a fault of ours in one channel must not silence it for ever
+                self._meter.count(CHANNEL_FAILURES, channel.name)
                 log.error("alarm channel failed", step=channel.name, kind=notice.name, error_type=type(error).__name__)
 
 

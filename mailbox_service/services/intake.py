@@ -338,10 +338,11 @@ def _understand_all(
 
 
 def _digested(batch: Sequence[RawMessage]) -> list[NewMessage]:
-    return [NewMessage(raw, _digest(raw)) for raw in batch]
+    return [NewMessage(raw, digest_of(raw)) for raw in batch]
 
 
-def _digest(raw: RawMessage) -> str:
+def digest_of(raw: RawMessage) -> str:
+    """What one message of a mailbox is known by, wherever it lies (docs/decisions/004)."""
     digest = hashlib.sha256(raw.data)
     if raw.full_size_bytes is not None:
         # Only the header is here; the size tells two large messages with one header apart.

@@ -64,6 +64,8 @@ SENDING = Figure(_H, "send_seconds", "One mail's hand-over to the SMTP server", 
 LOGINS_REFUSED = Figure(_C, "logins_refused_total", "Logins that a mail server refused", ("mailbox", "protocol"))
 TASKS_RESTARTED = Figure(_C, "task_restarts_total", "Tasks that failed and were started again", ("task",))
 RELOADS = Figure(_C, "reloads_total", "Reloads of the configuration", ("result",))
+ALARMS_TOLD = Figure(_C, "alarms_told_total", "Changes of alarms that people were told of", ("kind", "change"))
+CHANNEL_FAILURES = Figure(_C, "alarm_channel_failures_total", "Alarms that a channel could not tell", ("channel",))
 
 # How things stand; read when somebody asks.
 DATABASE_UP = Figure(_G, "database_up", "1 when the database answered the last question")
@@ -82,6 +84,15 @@ FOLDER_POLLED = Figure(
 )
 FOLDER_BACKLOG = Figure(_G, "folder_backlog", "Messages of the running pass still to fetch", ("mailbox", "folder"))
 FOLDER_UNREAD = Figure(_G, "folder_unreadable", "Messages the server does not hand out", ("mailbox", "folder"))
+ALARM_ON = Figure(_G, "alarm_on", "1 while the alarm is on, as far as this process has seen", ("mailbox", "kind"))
+CANARY_LATENCY = Figure(_G, "canary_latency_seconds", "How long the last canary that came back took", ("mailbox",))
+CANARY_BACK = Figure(
+    _G, "canary_last_return_timestamp_seconds", "When the last canary came back; absent before the first", ("mailbox",)
+)
+DIFFERENCES = Figure(_G, "reconciliation_differences", "Differences that the last comparison found", ("mailbox",))
+RECONCILED = Figure(
+    _G, "reconciliation_last_timestamp_seconds", "When the server was last compared; absent before", ("mailbox",)
+)
 READY = Figure(_G, "ready", "1 when /readyz says so")
 
 FIGURES = tuple(value for value in list(globals().values()) if isinstance(value, Figure))

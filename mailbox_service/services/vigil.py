@@ -14,12 +14,20 @@ from typing import Protocol, TypeVar
 import structlog
 
 from mailbox_service.errors import TemporaryError
-from mailbox_service.services import canary
+from mailbox_service.services import canary, reconciliation
 from mailbox_service.services.alarms import AlarmNotice, Alarms, Observation
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.elapsed import Elapsed
 from mailbox_service.services.intake import EXHAUSTED
 from mailbox_service.services.mailboxes import Mailbox, Mailboxes, written_moment
+from mailbox_service.services.metering import (
+    CANARY_BACK,
+    CANARY_LATENCY,
+    DIFFERENCES,
+    NO_METER,
+    RECONCILED,
+    Meter,
+)
 from mailbox_service.services.ports import Clock, Transaction
 from mailbox_service.services.signals import Bell
 
@@ -95,7 +103,9 @@ class Vigil:
         senses: Callable[[], Mapping[str, Senses]],
         disk: Callable[[], str],
         mails_waiting: Bell,
+        meter: Meter = NO_METER,
     ) -> None:
+        self._meter = meter
         self._storage, self._mailboxes, self._correspondence = storage, mailboxes, correspondence
         self._alarms, self._clock, self._monotonic = alarms, clock, monotonic
         self._senses, self._disk = senses, disk  # what is wrong with the disk, "" for nothing
@@ -146,13 +156,23 @@ class Vigil:
     def _on_file(self, tx: Watching, mailbox: Mailbox, now: datetime) -> list[Observation]:
         paused = tx.outbox_paused()
         found = [_paused(tx, mailbox, now, paused=paused), _held(tx, mailbox)]
-        found += [_unworked(tx, mailbox, self.elapsed, now), _unreached(tx, mailbox)]
+        compared = reconciliation.last(tx, mailbox.name)
+        found += [_unworked(tx, mailbox, self.elapsed, now), _unreached(tx, mailbox), _unreconciled(mailbox, compared)]
         if not paused:
             # While nothing may leave, neither a mail that waits nor a canary says anything.
             found.append(_unsent(tx, mailbox, self.elapsed, self._correspondence.lifetime))
             newest = canary.send_due(tx, mailbox, self._correspondence, self.elapsed, now)
             found += _canary(mailbox, newest, self.elapsed)
+        self._show(mailbox.name, canary.newest(tx, mailbox.name), compared)
         return found
+
+    def _show(self, mailbox: str, newest: canary.Canary | None, compared: reconciliation.Record | None) -> None:
+        if newest is not None and newest.back_at is not None and newest.latency_seconds is not None:
+            self._meter.set(CANARY_LATENCY, newest.latency_seconds, mailbox)
+            self._meter.set(CANARY_BACK, newest.back_at.timestamp(), mailbox)
+        if compared is not None and compared.finished is not None and compared.begun != compared.finished:
+            self._meter.set(DIFFERENCES, compared.found, mailbox)
+            self._meter.set(RECONCILED, compared.finished.timestamp(), mailbox)
 
     def _confirmed(self, one: Observation) -> Observation:
         key = (one.mailbox, one.name)
@@ -192,6 +212,12 @@ def _paused(tx: Watching, mailbox: Mailbox, now: datetime, *, paused: bool) -> O
 def _held(tx: Watching, mailbox: Mailbox) -> Observation:
     count = tx.held_because(mailbox.name, EXHAUSTED)
     return Observation("held", count > 0, f"messages that could not be worked and are held: {count}", mailbox.name)
+
+
+def _unreconciled(mailbox: Mailbox, last: reconciliation.Record | None) -> Observation:
+    count = last.confirmed if last is not None else 0
+    what = f"the server and what is on file differ in {count} messages"
+    return Observation("reconciliation", count > 0, what, mailbox.name)
 
 
 def _unworked(tx: Watching, mailbox: Mailbox, elapsed: Elapsed, now: datetime) -> Observation:

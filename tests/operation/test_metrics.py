@@ -21,7 +21,10 @@ from tests.database.setting import NOW
 from tests.services.bench import Bench, changed, letter
 
 # What a label may be called: names of ours and closed sets of words.
-LABELS = {"mailbox", "source", "disposition", "of", "kind", "outcome", "protocol", "task", "result", "queue", "folder"}
+LABELS = {
+    *("mailbox", "source", "disposition", "of", "kind", "outcome", "protocol", "task", "result", "queue", "folder"),
+    *("change", "channel"),
+}
 
 
 def samples(metrics: Metrics) -> dict[str, float]:

@@ -90,6 +90,10 @@ class FolderWatcher:
         """
         return self._monotonic() - self.status.heard_at
 
+    async def name_on(self, session: Session) -> str | None:
+        """What the folder is called on the server; None for a Junk folder that is not there."""
+        return self._plan.name if self._plan.name is not None else await find_junk(session)
+
     def unread_attempts(self, uid: int) -> int:
         """How often in a row the server did not hand out a message that it has."""
         return self._unread.failures.get(uid, 0)

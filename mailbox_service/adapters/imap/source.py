@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from mailbox_service.adapters.imap.answers import Listed
 from mailbox_service.adapters.imap.folders import Targets, find_junk, junk_of
+from mailbox_service.adapters.imap.inventory import ImapInventory
 from mailbox_service.adapters.imap.logins import Alarm, Logins
 from mailbox_service.adapters.imap.marker import Marker
 from mailbox_service.adapters.imap.names import encode_mailbox
@@ -112,6 +114,13 @@ class ImapSource:
         """One full comparison of every folder. Raises: TemporaryError and its kin, of the first that fails."""
         for watcher in self.watchers:
             await watcher.pass_once()
+
+    @contextlib.asynccontextmanager
+    async def inventory(self) -> AsyncIterator[ImapInventory]:
+        """The server, for a comparison with what is on file. Raises: TemporaryError and its kin."""
+        async with self._logins.session() as session:
+            targets = dict.fromkeys(plan.folder for plan in self._marks.values() if plan.folder is not None)
+            yield ImapInventory(session, self._logins, self.watchers, targets)
 
     async def probe(self) -> ImapReport:
         """Log in and look around, changing nothing. Raises: TemporaryError and its kin."""
