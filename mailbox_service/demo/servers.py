@@ -31,6 +31,7 @@ from pymap.parsing.message import AppendMessage
 from pymap.parsing.specials import ObjectId
 from pymap.selected import SelectedMailbox
 from pymap.user import UserMetadata
+from pysasl import SASLAuth
 from pysasl.hashing import Cleartext
 
 from mailbox_service.services.ports import Clock
@@ -76,16 +77,18 @@ class DemoMailServer:
         self,
         *,
         clock: Clock,
+        listen: tuple[str, int, int] = (HOST, 0, 0),
         accounts: Mapping[str, tuple[str, str]] = DEMO_ACCOUNTS,
         folders: Sequence[str] = (),
         on_delivery: Callable[[str, bytes], None] | None = None,
     ) -> None:
-        """`folders` are made in every account, beside INBOX; addresses are compared in lower case.
+        """`listen` is the address and the ports for IMAP and SMTP; 0 takes a free one.
 
-        `on_delivery` is told the account's address and the bytes of each mail, as soon as that is in the mailbox.
+        `folders` are made in every account, beside INBOX; addresses are compared in lower case. `on_delivery` is told
+        the account's address and the bytes of each mail, as soon as that is in the mailbox.
         """
         self.accounts: dict[str, tuple[str, str]] = {a.lower(): login for a, login in accounts.items()}
-        self._clock = clock
+        self._clock, self._listen = clock, listen
         self._folders = folders
         self._on_delivery = on_delivery
         self._mailboxes: dict[str, MailboxSet] = {}
@@ -98,8 +101,10 @@ class DemoMailServer:
         logging.getLogger("mail.log").setLevel(logging.ERROR)
         async with contextlib.AsyncExitStack() as stack:
             backend = await self._open_mailboxes()
-            self.imap_port = await stack.enter_async_context(_imap_server(backend))
-            self.smtp_port = await stack.enter_async_context(_smtp_server(_Provider(self, self._clock)))
+            host, imap_port, smtp_port = self._listen
+            self.imap_port = await stack.enter_async_context(_imap_server(backend, host, imap_port))
+            provider = _Provider(self, self._clock)
+            self.smtp_port = await stack.enter_async_context(_smtp_server(provider, host, smtp_port))
             self._stack = stack.pop_all()
         return self
 
@@ -198,6 +203,11 @@ class _Config(Config):
     def greeting(self) -> bytes:
         return b"Demo server ready"
 
+    @property
+    def insecure_auth(self) -> SASLAuth:
+        # Also from another container: this server keeps no secrets.
+        return self.tls_auth
+
 
 class _Mailbox(MailboxData):
     """Loses no wake-up: pymap waits for the next change even when one came since the client was last told."""
@@ -221,8 +231,8 @@ class _MailboxSet(MailboxSet):
 
 
 @contextlib.asynccontextmanager
-async def _imap_server(backend: DictBackend) -> AsyncIterator[int]:
-    """Run the IMAP server on a free port, which is the value; nothing of it is left at the end."""
+async def _imap_server(backend: DictBackend, host: str, port: int) -> AsyncIterator[int]:
+    """Run the IMAP server; its port is the value; nothing of it is left at the end."""
     connections: dict[asyncio.StreamWriter, asyncio.Task[Any] | None] = {}
     imap = IMAPServer(backend.login, backend.config)
     in_asyncio = Subsystem.for_asyncio()
@@ -235,7 +245,7 @@ async def _imap_server(backend: DictBackend) -> AsyncIterator[int]:
         finally:
             del connections[writer]
 
-    server = await asyncio.start_server(serve, HOST, 0)
+    server = await asyncio.start_server(serve, host, port)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -403,11 +413,11 @@ def trace_fields(*, sender: str, recipient: str, helo: str, dmarc: str, authenti
 
 
 @contextlib.asynccontextmanager
-async def _smtp_server(provider: _Provider) -> AsyncIterator[int]:
-    """Run the submission server on a free port, which is the value; nothing of it is left at the end."""
+async def _smtp_server(provider: _Provider, host: str, port: int) -> AsyncIterator[int]:
+    """Run the submission server; its port is the value; nothing of it is left at the end."""
     connections: set[_Submission] = set()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Submission(provider, connections), HOST, 0)
+    server = await loop.create_server(lambda: _Submission(provider, connections), host, port)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
