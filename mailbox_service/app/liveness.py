@@ -58,7 +58,9 @@ class Liveness:
             return ["the change of the configuration hangs"] if self._switch.stuck else []
         pulses = {**service.pulses, "database": self._database}
         stuck = [f"{name}: no progress for {p.silent_seconds:.0f} s" for name, p in pulses.items() if p.stuck]
-        return stuck + [f"{task.get_name()}: has ended" for task in service.tasks if task.done()]
+        # One that returned had nothing to do; a loop that should go on and does not is found by its pulse.
+        broken = [task for task in service.tasks if task.done() and (task.cancelled() or task.exception())]
+        return stuck + [f"{task.get_name()}: has ended" for task in broken]
 
     def unready(self) -> list[str]:
         """Why it does not do its work just now; nothing from mail."""

@@ -50,7 +50,7 @@ class Service:
     def __init__(self, config: Config, database: Database, instance: str = "", *, meter: Meter = NO_METER) -> None:
         self.config, self.database, self.instance, self.meter = config, database, instance, meter
         self.running = asyncio.Event()
-        self.tasks: list[asyncio.Task[None]] = []  # once running: those that end only when they are told to
+        self.tasks: list[asyncio.Task[None]] = []  # once running
         self.mailboxes = {m.name: mailbox_of(m) for m in config.mailboxes}
         key = token_key(TokenSecrets.load_or_create(config.secret_file), instance)
         correspondence = Correspondence(key, config.outbox.give_up_after)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -68,9 +68,11 @@ async def until(done: Callable[[], bool], seconds: float = 30.0) -> None:
 
 
 @pytest.fixture
-def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manager:
+def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
     monkeypatch.setattr(liveness, "ROUND_SECONDS", 0.05)
-    return Manager.at(tmp_path)
+    opened = Manager.at(tmp_path)
+    yield opened
+    opened.close()
 
 
 async def test_a_mail_server_that_is_away_is_no_reason_to_be_killed(service: Service, manager: Manager) -> None:
@@ -88,7 +90,6 @@ async def test_a_mail_server_that_is_away_is_no_reason_to_be_killed(service: Ser
             watcher.status.last_poll_at = now() - timedelta(seconds=200)
         assert life.unready() == []
         await until(lambda: "STATUS=watching security" in manager.listen())
-    manager.close()
 
 
 async def test_a_database_that_is_away_is_no_reason_either(
@@ -108,7 +109,6 @@ async def test_a_database_that_is_away_is_no_reason_either(
             await until(lambda: "WATCHDOG=1" in manager.listen())
             assert "the database does not answer" in life.unready()
         await until(lambda: life.database_up)
-    manager.close()
 
 
 async def test_a_stuck_database_thread_silences_the_watchdog_until_it_goes_on(
@@ -131,7 +131,6 @@ async def test_a_stuck_database_thread_silences_the_watchdog_until_it_goes_on(
             await stuck
             await until(lambda: life.problems() == [])
             await until(lambda: "WATCHDOG=1" in manager.listen())
-    manager.close()
     assert [line["event"] for line in logged].count("no progress") == 1
 
 
@@ -147,7 +146,6 @@ async def test_a_stuck_worker_and_an_ended_task_are_problems(service: Service, m
         manager.forget()
         await asyncio.sleep(0.3)
         assert "WATCHDOG=1" not in manager.listen()
-    manager.close()
 
 
 async def test_the_loops_beat_while_they_have_nothing_to_do(
@@ -160,7 +158,6 @@ async def test_the_loops_beat_while_they_have_nothing_to_do(
         beaten = {name: pulse._last for name, pulse in service.pulses.items()}
         assert set(beaten) == {"worker", "clocks", "outbox-0", "outbox-1"}
         await until(lambda: all(pulse._last > beaten[name] for name, pulse in service.pulses.items()))
-    manager.close()
 
 
 async def test_a_change_of_configuration_that_hangs_is_a_problem(manager: Manager) -> None:
@@ -168,4 +165,3 @@ async def test_a_change_of_configuration_that_hangs_is_a_problem(manager: Manage
     assert life.problems() == []
     life._switch = Pulse(-1)
     assert life.problems() == ["the change of the configuration hangs"]
-    manager.close()

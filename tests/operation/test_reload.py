@@ -120,7 +120,7 @@ async def test_what_is_wrong_is_said_and_nothing_changes(
             daemon._load = house.load
             daemon.reload()
             await house.told(1)
-            assert daemon.service is service and not [task for task in tasks if task.done()]
+            assert daemon.service is service and not any(task.cancelled() for task in tasks)
         assert house.manager.states() == ["READY", "RELOADING", "READY", "STOPPING"]
     if taken := getattr(house, "taken", None):
         taken.close()
