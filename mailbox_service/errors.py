@@ -11,6 +11,10 @@ class TemporaryError(MailboxServiceError):
     """It did not work now and may work later. An unknown error counts as this one."""
 
 
+class StorageFull(TemporaryError):
+    """The disk of the database is full: nothing more can be stored until somebody makes room."""
+
+
 class PermanentError(MailboxServiceError):
     """It did not work and will not work by trying again."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -56,6 +56,8 @@ log = structlog.get_logger()
 BATCH_MESSAGES = 50
 # A batch in work and two that wait: enough to overlap, little enough to hold in memory.
 HANDED_OVER_BATCHES = 2
+# What of one batch is held in memory at once; a larger message makes a batch of its own.
+BATCH_BYTES = 4_000_000
 MAX_ATTEMPTS = 5
 FIRST_RETRY = timedelta(seconds=10)
 LONGEST_RETRY = timedelta(minutes=10)
@@ -95,7 +97,8 @@ class Intake:
         self._correspondence, self._timing = correspondence, timing
         self._recovery_at = 0.0  # of the event loop's clock
         self._first_contacts: dict[str, datetime] = {}  # of mailboxes that this very process met first
-        self._handed_over: asyncio.Queue[list[Claim]] = asyncio.Queue(HANDED_OVER_BATCHES)
+        self._handed_over: asyncio.Queue[list[Claim]] = asyncio.Queue()
+        self._room = asyncio.Semaphore(HANDED_OVER_BATCHES)  # of that queue: taken before T1 or after it
         self._mails_waiting = mails_waiting
         self._marks_waiting = {name: Bell() for name in mailboxes}
         self._recovering = asyncio.Lock()
@@ -119,17 +122,38 @@ class Intake:
     async def accept(self, batch: Sequence[RawMessage]) -> None:
         claims = await self.store(batch)
         if claims:
-            await self._handed_over.put(claims)
+            await self._room.acquire()
+            self._handed_over.put_nowait(claims)
         elif batch:
             self._ring_for_marks()  # copies of what is known still have to be flagged
 
-    async def store(self, batch: Sequence[RawMessage]) -> list[Claim]:
-        """T1 alone. Returns claims on the messages that are new; the caller works them or lets the lease lapse."""
+    async def take(self, batch: Sequence[RawMessage]) -> None:
+        """`accept` without back-pressure: what the worker has no room for, it finds on file later."""
+        large = sum(len(raw.data) for raw in batch) > BATCH_BYTES
+        if self._room.locked() or (large and not self._handed_over.empty()):
+            await self.store(batch, claim=False)
+            self._recovery_at = 0.0
+            return
+        await self._room.acquire()  # at once, since there is room
+        claims: list[Claim] = []
+        try:
+            claims = await self.store(batch)
+        finally:
+            if claims:
+                self._handed_over.put_nowait(claims)
+            else:
+                self._room.release()
+
+    async def store(self, batch: Sequence[RawMessage], *, claim: bool = True) -> list[Claim]:
+        """T1 alone. Returns claims on the messages that are new; the caller works them or lets the lease lapse.
+
+        Without `claim`, they wait for whoever looks for work first.
+        """
         if not batch:
             return []
         items = await asyncio.to_thread(_digested, [self._answerable(raw) for raw in batch])
         now = self._timing.clock()
-        claims = await self._storage.transact(lambda tx: tx.store(items, now, self._lease()))
+        claims = await self._storage.transact(lambda tx: tx.store(items, now, self._lease() if claim else None))
         for (mailbox, source), count in Counter((c.mailbox, c.source.value) for c in claims).items():
             self._meter.count(STORED, mailbox, source, by=count)
         log.debug("stored", count=len(claims), mailbox=batch[0].origin.mailbox)
@@ -191,6 +215,7 @@ class Intake:
                     claims = await self._handed_over.get()
             except TimeoutError:
                 continue
+            self._room.release()
             try:
                 await self.work(claims)
             finally:
@@ -206,12 +231,15 @@ class Intake:
     async def _recover(self) -> None:
         try:
             async with self._recovering:
-                await self.work_off()
+                # What was handed over is worked in between: it is in memory, and its lease runs.
+                await self.work_off(until=lambda: not self._handed_over.empty())
+                if not self._handed_over.empty():
+                    self._recovery_at = 0.0
         except TemporaryError as error:
             log.warning("cannot look for work", error_type=type(error).__name__, reason=error)
 
-    async def work_off(self) -> int:
-        """Work everything that waits and is due. Returns the number of messages."""
+    async def work_off(self, until: Callable[[], bool] = lambda: False) -> int:
+        """Work everything that waits and is due, or a batch at least and then `until`. Returns how many messages."""
         worked = 0
         while True:
             self.pulse.beat()
@@ -219,8 +247,11 @@ class Intake:
             claims = await self._claim()
             if not claims:
                 return worked
-            await self.work(claims)
+            for portion in _portions(claims):
+                await self.work(portion)
             worked += len(claims)
+            if until():
+                return worked
 
     async def _claim(self) -> list[Claim]:
         now, lease, names = self._timing.clock(), self._lease(), sorted(self._mailboxes)
@@ -335,6 +366,20 @@ def _understand_all(
         except Exception as error:  # the worker's loop top: one bad message never fails its batch
             failed.append((claim, error))
     return understood, failed
+
+
+def _portions(claims: Sequence[Claim]) -> Iterator[list[Claim]]:
+    """The claims in order, cut so that the messages of one portion fit into memory."""
+    portion: list[Claim] = []
+    size_bytes = 0
+    for claim in claims:
+        if portion and size_bytes + claim.size_bytes > BATCH_BYTES:
+            yield portion
+            portion, size_bytes = [], 0
+        portion.append(claim)
+        size_bytes += claim.size_bytes
+    if portion:
+        yield portion
 
 
 def _digested(batch: Sequence[RawMessage]) -> list[NewMessage]:

@@ -392,8 +392,11 @@ class Transaction(Protocol):
 
     def missing_uids(self, folder: FolderId, uids: Sequence[int]) -> list[int]: ...
     def folder_caught_up(self, folder: FolderId, now: datetime) -> None: ...
-    def store(self, batch: Sequence[NewMessage], now: datetime, lease: Lease) -> list[Claim]:
-        """T1: evidence and origin of each message. Returns claims on those that were not on file before."""
+    def store(self, batch: Sequence[NewMessage], now: datetime, lease: Lease | None) -> list[Claim]:
+        """T1: evidence and origin of each message. Returns claims on those that were not on file before.
+
+        Without a lease there are no claims: the messages wait for whoever looks for work first.
+        """
         ...
 
     def claim_messages(self, limit: int, now: datetime, lease: Lease, mailboxes: Sequence[str]) -> list[Claim]:
@@ -572,4 +575,18 @@ class IntakeDoor(Protocol):
 
     def marks_waiting(self, mailbox: str) -> Awaitable[None]:
         """Returns when there may be new mark jobs in the mailbox. One caller a mailbox."""
+        ...
+
+
+class DeliveryDoor(Protocol):
+    """What a door for pushed mail needs: the face of `services.deliveries.Deliveries` that adapters see."""
+
+    async def deliver(self, raw: RawMessage) -> None:
+        """T1 for one message. On return it is committed, and whoever pushed it may be told so.
+
+        Idempotent by mailbox and content. Never waits for the work behind it. Cancelled, it may store the message all
+        the same.
+        Raises: StorageFull, TemporaryError, or anything unforeseen. Then the message may or may not be stored: whoever
+        pushed it keeps it and tries again.
+        """
         ...

@@ -87,7 +87,7 @@ def understand(claim: Claim, data: bytes, mailbox: Mailbox, sorter: Sorter) -> U
 
 
 def _addressed_to(message: ParsedMessage, own: frozenset[str], envelope_to: str | None) -> bool:
-    if envelope_to is not None and envelope_to.lower() not in own:
+    if envelope_to is not None and not {(to := envelope_to.lower()), _without_detail(to)} & own:
         return False
     # An address with a detail ("security+abc@") is ours too (RFC 5233).
     return any(a.key in own or _without_detail(a.key) in own for a in (*message.to, *message.cc))

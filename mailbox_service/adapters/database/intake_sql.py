@@ -112,7 +112,7 @@ class IntakeSql(Sql):
 
     # --- T1: evidence --------------------------------------------------------------------------------------
 
-    def store(self, batch: Sequence[ports.NewMessage], now: datetime, lease: ports.Lease) -> list[ports.Claim]:
+    def store(self, batch: Sequence[ports.NewMessage], now: datetime, lease: ports.Lease | None) -> list[ports.Claim]:
         known = self._on_file({item.sha256 for item in batch})
         fresh: dict[tuple[str, str], ports.NewMessage] = {}
         for item in batch:
@@ -123,7 +123,7 @@ class IntakeSql(Sql):
         of = {key: row.id for key, row in known.items()} | ids
         self._insert_sources(batch, of, known, now)
         self._rescue_from_junk(batch, known, now)
-        return [_first_claim(fresh[key], MessageId(id_)) for key, id_ in ids.items()]
+        return [_first_claim(fresh[key], MessageId(id_)) for key, id_ in ids.items()] if lease is not None else []
 
     def _on_file(self, digests: set[str]) -> dict[tuple[str, str], Any]:
         rows = self.connection.execute(
@@ -144,7 +144,7 @@ class IntakeSql(Sql):
         return {(row.mailbox, row.sha256): row for row in rows}
 
     def _insert_messages(
-        self, fresh: list[ports.NewMessage], now: datetime, lease: ports.Lease
+        self, fresh: list[ports.NewMessage], now: datetime, lease: ports.Lease | None
     ) -> dict[tuple[str, str], int]:
         if not fresh:
             return {}
@@ -162,10 +162,10 @@ class IntakeSql(Sql):
                 "received_at": item.raw.received_at,
                 "stored_at": now,
                 "state": "waiting",
-                "attempts": 1,
+                "attempts": 1 if lease is not None else 0,
                 "lease_token": 1,
-                "lease_owner": lease.owner,
-                "lease_until": lease.until,
+                "lease_owner": lease.owner if lease is not None else None,
+                "lease_until": lease.until if lease is not None else None,
                 "due_at": now,
                 "why": "",
                 "no_answer": "",

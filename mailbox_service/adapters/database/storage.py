@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from mailbox_service.adapters.database.transaction import SqlTransaction
-from mailbox_service.errors import PermanentError, TemporaryError
+from mailbox_service.errors import PermanentError, StorageFull, TemporaryError
 
 T = TypeVar("T")
 
@@ -100,7 +100,8 @@ class Database:
                     return work(SqlTransaction(connection))
             except (sa.exc.DBAPIError, sqlite3.Error) as error:
                 if not _collision(error) or attempt == COLLISION_TRIES:
-                    raise TemporaryError(f"database: {describe(error)}") from error
+                    kind = StorageFull if _full(error) else TemporaryError
+                    raise kind(f"database: {describe(error)}") from error
             except sa.exc.TimeoutError as error:
                 raise TemporaryError("database: no connection is free") from error
         raise AssertionError("unreachable")
@@ -221,6 +222,12 @@ def _collision(error: Exception) -> bool:
     # 40001 serialization failure, 40P01 deadlock detected.
     state = getattr(getattr(error, "orig", None), "sqlstate", None)
     return state in ("40001", "40P01")
+
+
+def _full(error: Exception) -> bool:
+    original = getattr(error, "orig", None) or error
+    # 53100 disk full. SQLite says the same of its file, of its log and of a quota.
+    return getattr(original, "sqlite_errorname", "") == "SQLITE_FULL" or getattr(original, "sqlstate", "") == "53100"
 
 
 def describe(error: Exception) -> str:
