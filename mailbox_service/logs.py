@@ -50,6 +50,9 @@ CAPPED_LOGGERS = (
     "uvicorn",
 )  # fmt: skip
 
+# aiosmtpd's WARNING is what a client typed.
+SILENCED_LOGGERS = ("mail.log",)
+
 # asyncio's first lines that are constant; what follows them holds the repr of tasks, exceptions and arguments.
 _KNOWN_SAFE = frozenset(
     {
@@ -362,6 +365,8 @@ def _route_libraries(level: int) -> None:
             child.setLevel(logging.NOTSET)
             child.handlers = [h for h in child.handlers if isinstance(h, logging.NullHandler)]
             child.propagate = True
+    for name in SILENCED_LOGGERS:
+        logging.getLogger(name).setLevel(max(level, logging.ERROR))
     logging.captureWarnings(True)
 
 
