@@ -103,9 +103,15 @@ class Liveness:
 
 
 def unheard(service: Service, moment: datetime) -> list[str]:
-    """The folders that were not looked at within their limit."""
-    found = []
+    """The folders that were not looked at within their limit, and the doors that are not open."""
+    found = [
+        f"door {listener.kind}: {listener.status.last_error or 'not open'}"
+        for listener in service.listeners
+        if not listener.status.listening
+    ]
     for mailbox in service.config.mailboxes:
+        if mailbox.imap is None:
+            continue
         limit = POLLS_MISSED * mailbox.imap.poll_interval + HEARD_WITHIN
         for watcher in service.sources[mailbox.name].watchers:
             if not heard(watcher, moment - limit):

@@ -12,25 +12,23 @@ from typing import Any, Self
 import structlog
 
 from mailbox_service.adapters.database.storage import Database
-from mailbox_service.adapters.imap import FolderPlan, ImapSource, MarkPlan
 from mailbox_service.adapters.secrets import TokenSecrets
 from mailbox_service.adapters.smtp import SmtpTransport
 from mailbox_service.adapters.templates import Templates
 from mailbox_service.app.clock import monotonic, now
 from mailbox_service.app.tasks import end, kept_alive
 from mailbox_service.app.vigil import VIGIL_SECONDS, disk_trouble, senses_of_all
-from mailbox_service.app.wiring import alarm_channels, imap_account, mailbox_of, smtp_account, token_key
+from mailbox_service.app.wiring import alarm_channels, imap_source, listeners, mailbox_of, smtp_account, token_key
 from mailbox_service.config import Config
-from mailbox_service.config import Mailbox as MailboxConfig
 from mailbox_service.errors import MailboxServiceError, PermanentError
 from mailbox_service.services import reconciliation
 from mailbox_service.services.alarms import Alarms
 from mailbox_service.services.clocks import Clocks
 from mailbox_service.services.correspondence import Correspondence
+from mailbox_service.services.deliveries import Deliveries
 from mailbox_service.services.intake import Intake, Timing
 from mailbox_service.services.metering import NO_METER, Meter
 from mailbox_service.services.outbox import Outbox, SendingPolicy
-from mailbox_service.services.ports import Mark
 from mailbox_service.services.reconciliation import FolderComparison, Reconciliation
 from mailbox_service.services.signals import Bell, Pulse
 from mailbox_service.services.vigil import Vigil
@@ -85,7 +83,12 @@ class Service:
         self.alarms, self.vigil = self._watch_over(correspondence, timing, mails_waiting)
         self.reconciliation = Reconciliation(database, self.intake, now)
         self._look_now = Bell()
-        self.sources = {m.name: self._source(m) for m in config.mailboxes}
+        self.sources = {
+            m.name: imap_source(m, m.imap, config, self.intake, self._look_now.ring, meter)
+            for m in config.mailboxes
+            if m.imap
+        }
+        self.listeners = listeners(config, Deliveries(self.intake))
 
     @classmethod
     def open(cls, config: Config, *, meter: Meter = NO_METER) -> Self:
@@ -116,6 +119,7 @@ class Service:
         await self._take_over()
         doors = [self._keep(f"watch {m}", w.watch) for m, s in self.sources.items() for w in s.watchers]
         doors += [self._keep(f"mark {m}", s.marker.mark) for m, s in self.sources.items()]
+        doors += [self._keep(f"listen {listener.kind}", listener.serve) for listener in self.listeners]
         doors += [self._keep("clocks", self.clocks.run), self._keep("vigil", self._keep_vigil)]
         doors += [self._keep("alarms", self.alarms.run), self._keep("reconciliation", self._keep_reconciling)]
         worker = self._keep("worker", self.intake.run)
@@ -127,6 +131,7 @@ class Service:
             await stop.wait()
         finally:
             log.info("stopping")
+            await asyncio.gather(*(listener.close() for listener in self.listeners))
             ended = await end(doors)
             self.outbox.stop()
             await asyncio.wait([sender, asyncio.create_task(self.intake.drained())], timeout=SHUTDOWN_SECONDS / 2)
@@ -181,23 +186,6 @@ class Service:
     def _keep(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         return asyncio.create_task(kept_alive(name, work, self.meter), name=name)
 
-    def _source(self, mailbox: MailboxConfig) -> ImapSource:
-        imap = mailbox.imap
-        folders = [FolderPlan(name) for name in imap.folders]
-        if imap.junk is not None:
-            folders.append(FolderPlan(None if imap.junk == "auto" else imap.junk, junk=True))
-        marks = {mark: getattr(imap.marks, mark.value) for mark in Mark}
-        return ImapSource(
-            mailbox.name,
-            imap_account(mailbox, self.config),
-            self.intake,
-            clock=now,
-            folders=folders,
-            marks={mark: MarkPlan(rule.flags, rule.folder) for mark, rule in marks.items()},
-            alarm=lambda mailbox, what: self._look_now.ring(),
-            meter=self.meter,
-        )
-
     def _watch_over(self, correspondence: Correspondence, timing: Timing, mails_waiting: Bell) -> tuple[Alarms, Vigil]:
         """What looks at all the rest, and whom it tells."""
         alarms = Alarms(
@@ -242,7 +230,12 @@ class Service:
         log.info("reconciled", mailbox=mailbox, count=done.found)
 
     async def reconcile(self, mailbox: str, *, take_in: bool = False) -> list[FolderComparison]:
-        """Compare the server of a mailbox with what is on file. Raises: TemporaryError and its kin."""
+        """Compare the server of a mailbox with what is on file; there is none where mail is only pushed.
+
+        Raises: TemporaryError and its kin.
+        """
+        if mailbox not in self.sources:
+            return []
         async with self.sources[mailbox].inventory() as server:
             return await self.reconciliation.compare(mailbox, server, take_in=take_in)
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 
-from mailbox_service.adapters.imap import ImapAccount
+from mailbox_service.adapters.imap import FolderPlan, ImapAccount, ImapSource, MarkPlan
+from mailbox_service.adapters.lmtp import Listener, TcpDoor, UnixDoor
 from mailbox_service.adapters.secrets import TokenSecrets
 from mailbox_service.adapters.smtp import SmtpAccount
-from mailbox_service.config import Config, WithPassword
+from mailbox_service.app.clock import now
+from mailbox_service.config import Config, Imap, WithPassword
 from mailbox_service.config import Mailbox as MailboxConfig
 from mailbox_service.core.budget import AnswerLimits
 from mailbox_service.core.tokens import TokenKey
 from mailbox_service.errors import TemporaryError
 from mailbox_service.services.alarms import AlarmChannel
 from mailbox_service.services.mailboxes import CanaryPlan, Contact, Mailbox, Maintainer, Notices
+from mailbox_service.services.metering import Meter
+from mailbox_service.services.ports import DeliveryDoor, IntakeDoor, Mark
 
 
 def mailbox_of(config: MailboxConfig) -> Mailbox:
@@ -66,9 +70,8 @@ def alarm_channels(config: Config) -> list[AlarmChannel]:
     return channels
 
 
-def imap_account(mailbox: MailboxConfig, config: Config) -> ImapAccount:
-    """How to log in to the mailbox's IMAP server."""
-    imap = mailbox.imap
+def imap_account(imap: Imap, config: Config) -> ImapAccount:
+    """How to log in to a mailbox's IMAP server."""
     return ImapAccount(
         host=imap.host,
         port=imap.port,
@@ -81,6 +84,43 @@ def imap_account(mailbox: MailboxConfig, config: Config) -> ImapAccount:
         poll_interval=imap.poll_interval.total_seconds(),
         max_message_size_bytes=config.limits.max_message_size,
     )
+
+
+def imap_source(
+    mailbox: MailboxConfig,
+    imap: Imap,
+    config: Config,
+    door: IntakeDoor,
+    alarm: Callable[[], None],
+    meter: Meter,
+) -> ImapSource:
+    """The mailbox as it is watched and marked on its IMAP server."""
+    folders = [FolderPlan(name) for name in imap.folders]
+    if imap.junk is not None:
+        folders.append(FolderPlan(None if imap.junk == "auto" else imap.junk, junk=True))
+    marks = {mark: getattr(imap.marks, mark.value) for mark in Mark}
+    return ImapSource(
+        mailbox.name,
+        imap_account(imap, config),
+        door,
+        clock=now,
+        folders=folders,
+        marks={mark: MarkPlan(rule.flags, rule.folder) for mark, rule in marks.items()},
+        alarm=lambda mailbox, what: alarm(),
+        meter=meter,
+    )
+
+
+def listeners(config: Config, door: DeliveryDoor) -> list[Listener]:
+    """The doors for pushed mail that are configured."""
+    recipients = {address: mailbox.name for mailbox in config.mailboxes for address in mailbox.own_addresses}
+    places: list[UnixDoor | TcpDoor] = []
+    if (lmtp := config.intake.lmtp) is not None:
+        places.append(UnixDoor(lmtp.socket, lmtp.mode_bits))
+    if (smtp := config.intake.smtp) is not None:
+        places.append(TcpDoor(smtp.host, smtp.port))
+    limit = config.limits.max_message_size
+    return [Listener(place, door, recipients, max_message_size_bytes=limit, clock=now) for place in places]
 
 
 def smtp_account(mailbox: MailboxConfig) -> SmtpAccount:

@@ -19,6 +19,7 @@ from mailbox_service.adapters.secrets import TokenSecrets
 from mailbox_service.adapters.templates import BrokenOverridesError, Templates
 from mailbox_service.app import Service, imap_account, now
 from mailbox_service.cli import servers
+from mailbox_service.cli.doors import doors
 from mailbox_service.cli.exits import Exit
 from mailbox_service.cli.findings import Finding
 from mailbox_service.config import Config
@@ -48,6 +49,7 @@ def _on_this_host(config: Config) -> list[Finding]:
     return [
         *_policy(config),
         *_secrets(config),
+        *doors(config),
         *_database(config),
         *_templates(config),
         *_gpg(),
@@ -239,7 +241,7 @@ async def _network(config: Config, *, send_test: bool) -> AsyncIterator[Finding]
                 asyncio.create_task(probe)
                 for mailbox in config.mailboxes
                 for probe in (
-                    servers.imap(mailbox, service.sources[mailbox.name]),
+                    *([servers.imap(mailbox, service.sources[mailbox.name])] if mailbox.imap else []),
                     servers.smtp(mailbox, service.transports[mailbox.name]),
                 )
             ]
@@ -263,7 +265,12 @@ async def _round_trips(config: Config, service: Service) -> AsyncIterator[Findin
     from mailbox_service.cli import round_trip
 
     for mailbox in config.mailboxes:
-        account = imap_account(mailbox, config)
         transport = service.transports[mailbox.name]
-        for finding in await round_trip.examine(mailbox, account, transport, service.templates):
+        if mailbox.imap is None:
+            what = "a mail to oneself can be followed only where it is fetched by IMAP"
+            remedy = "send one, and see whether `mailbox-service message list` shows it"
+            yield Finding.warning(f"round trip {mailbox.name}", what, remedy)
+            continue
+        account = imap_account(mailbox.imap, config)
+        for finding in await round_trip.examine(mailbox, mailbox.imap, account, transport, service.templates):
             yield finding

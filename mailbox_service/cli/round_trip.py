@@ -19,7 +19,7 @@ from mailbox_service.adapters.templates import Templates
 from mailbox_service.app import now
 from mailbox_service.cli.exits import Exit
 from mailbox_service.cli.findings import Finding
-from mailbox_service.config import Mailbox
+from mailbox_service.config import Imap, Mailbox
 from mailbox_service.core.bounce_address import LONGEST_TOKEN, PLACEHOLDER
 from mailbox_service.core.composition import Outgoing, compose
 from mailbox_service.core.message import ParsedMessage, parse
@@ -64,6 +64,7 @@ class _Watched:
 
 async def examine(
     mailbox: Mailbox,
+    imap: Imap,
     account: ImapAccount,
     transport: Transport,
     templates: Templates,
@@ -73,7 +74,7 @@ async def examine(
     plain, plus = trials(mailbox.address, mailbox.smtp.envelope_from)
     try:
         async with Session(account, Deadlines()) as session:
-            folders = await _folders(session, mailbox)
+            folders = await _folders(session, imap)
             refused = {}
             for trial in (plain, plus):
                 refusal = await _send(mailbox, trial, transport, templates)
@@ -159,9 +160,8 @@ async def _send(mailbox: Mailbox, trial: Trial, transport: Transport, templates:
 # --- coming back -------------------------------------------------------------------------------------------
 
 
-async def _folders(session: Session, mailbox: Mailbox) -> list[_Watched]:
+async def _folders(session: Session, imap: Imap) -> list[_Watched]:
     """Where the mail may turn up: what is watched, Junk, and where a running daemon would move it."""
-    imap = mailbox.imap
     junk = await find_junk(session) if imap.junk in (None, "auto") else imap.junk
     names = dict.fromkeys(imap.folders, False) | ({junk: True} if junk else {})
     if imap.marks.processed.folder:

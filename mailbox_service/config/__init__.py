@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from mailbox_service.config.alarms import Alarms, Canary, Webhook
 from mailbox_service.config.document import Location, Problem, read_document
+from mailbox_service.config.doors import Doors, LmtpDoor, SmtpDoor
 from mailbox_service.config.models import (
     Config,
     Contact,
@@ -37,9 +38,10 @@ from mailbox_service.config.values import PROBLEM, LoadContext, is_loopback, par
 from mailbox_service.errors import ConfigurationError
 
 __all__ = [
-    "Alarms", "Canary", "Config", "Contact", "Database", "GlobalLimits", "Health", "Imap", "Logging", "Mailbox",
-    "MailboxLimits", "Maintainer", "MarkRule", "Marks", "Notices", "OutboxSettings", "Section", "Server", "Smtp",
-    "Webhook", "WithPassword", "is_loopback", "load", "parse_duration", "write_duration",
+    "Alarms", "Canary", "Config", "Contact", "Database", "Doors", "GlobalLimits", "Health", "Imap", "LmtpDoor",
+    "Logging", "Mailbox", "MailboxLimits", "Maintainer", "MarkRule", "Marks", "Notices", "OutboxSettings", "Section",
+    "Server", "Smtp", "SmtpDoor", "Webhook", "WithPassword", "is_loopback", "load", "parse_duration",
+    "write_duration",
 ]  # fmt: skip
 
 _SECRET_WORDS = re.compile(r"pass(word|wd|phrase)?|secret|token|credential|api_?key", re.IGNORECASE)
@@ -71,7 +73,7 @@ def load(path: Path, environ: Mapping[str, str], *, mail_files: bool = True) -> 
     Raises: ConfigurationError with all problems, each `FILE:LINE: path.to.key: what is wrong; remedy`.
     """
     document = read_document(path)
-    context = LoadContext(path.absolute().parent, environ, mail_files)
+    context = LoadContext(path.absolute().parent, environ, mail_files, pushed=_is_pushed(document.tree))
     problems = list(document.problems)
     config = None
     try:
@@ -84,6 +86,12 @@ def load(path: Path, environ: Mapping[str, str], *, mail_files: bool = True) -> 
         raise ConfigurationError(document.describe(problems)) from None
     config._warnings = tuple(document.describe(_warnings(config)))
     return config
+
+
+def _is_pushed(tree: object) -> bool:
+    """Whether there is a door for pushed mail, right or wrong. Mailboxes are validated before that is known."""
+    doors = tree.get("intake") if isinstance(tree, dict) else None
+    return isinstance(doors, dict) and any(doors.get(name) is not None for name in Doors.model_fields)
 
 
 def _problems(detail: ErrorDetails) -> Iterator[Problem]:
@@ -142,3 +150,9 @@ def _warnings(config: Config) -> Iterator[Problem]:
             yield Problem(at, "every user of this machine can read the password; chmod 600 the file")
         if isinstance(section, Imap | Smtp) and section.security == "none" and not is_loopback(section.host):
             yield Problem((*location, "security"), "mail and password travel in clear; use tls or starttls")
+        if isinstance(section, LmtpDoor) and section.open_to_everyone:
+            yield Problem((*location, "mode"), "every user of this machine can push mail; use 0660 and a group")
+        if isinstance(section, SmtpDoor) and not is_loopback(section.host):
+            yield Problem(
+                (*location, "listen"), "asks nobody for a password: only your mail server may reach it (firewall)"
+            )

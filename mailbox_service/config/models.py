@@ -23,6 +23,7 @@ from pydantic import (
 
 from mailbox_service.config.alarms import Alarms, Canary
 from mailbox_service.config.document import Location
+from mailbox_service.config.doors import Doors
 from mailbox_service.config.password import WithPassword
 from mailbox_service.config.section import Section
 from mailbox_service.config.values import (
@@ -40,6 +41,7 @@ from mailbox_service.config.values import (
     TimeOfDay,
     Url,
     duration_between,
+    endpoint,
     is_loopback,
     parse_size,
     problem,
@@ -279,7 +281,7 @@ class Mailbox(Section):
     project_name: Line
     contacts: tuple[Contact, ...] = ()
     policy_url: Url | None = None
-    imap: Imap
+    imap: Imap | None = Field(default=None, validate_default=True)
     smtp: Smtp
     authserv_id: Domain | None = None
     maintainers: tuple[Maintainer, ...]
@@ -303,6 +305,13 @@ class Mailbox(Section):
         if re.fullmatch(r"[a-z0-9-]{1,40}", name) is None:
             raise problem("must be 1 to 40 lower-case letters, digits and hyphens")
         return name
+
+    @field_validator("imap")
+    @classmethod
+    def _some_way_in(cls, imap: Imap | None, info: ValidationInfo) -> Imap | None:
+        if imap is None and isinstance(info.context, LoadContext) and not info.context.pushed:
+            raise problem("is missing; add it, or let your mail server push mail in (intake)")
+        return imap
 
     @field_validator("aliases")
     @classmethod
@@ -391,22 +400,20 @@ class Health(Section):
     @field_validator("listen")
     @classmethod
     def _loopback(cls, listen: str) -> str:
-        host, _, port = listen.rpartition(":")
-        if not re.fullmatch(r"\d{1,5}", port, re.ASCII) or int(port) > 65535:
-            raise problem('needs an address and a port, for example "127.0.0.1:8025"')
-        if not is_loopback(host.removeprefix("[").removesuffix("]")):
+        host, _ = endpoint(listen, "127.0.0.1:8025")
+        if not is_loopback(host):
             raise problem("must be on loopback, since it asks for no password; write 127.0.0.1, [::1] or localhost")
         return listen
 
     @property
     def host(self) -> str:
         """The address without brackets."""
-        return self.listen.rpartition(":")[0].removeprefix("[").removesuffix("]")
+        return endpoint(self.listen, "")[0]
 
     @property
     def port(self) -> int:
         """The port; 0 takes a free one."""
-        return int(self.listen.rpartition(":")[2])
+        return endpoint(self.listen, "")[1]
 
 
 class Logging(Section):
@@ -422,6 +429,7 @@ class Config(Section):
     database: Database = Field(default_factory=dict, validate_default=True)
     secret_file: AnyPath = Field(default=Path("mailbox.secret"), validate_default=True)
     templates: FolderPath | None = None
+    intake: Doors = Doors()
     mailboxes: tuple[Mailbox, ...]
     limits: GlobalLimits = GlobalLimits()
     outbox: OutboxSettings = OutboxSettings()
@@ -448,9 +456,12 @@ class Config(Section):
 
     @field_validator("mailboxes")
     @classmethod
-    def _mailboxes(cls, mailboxes: tuple[Mailbox, ...]) -> tuple[Mailbox, ...]:
+    def _mailboxes(cls, mailboxes: tuple[Mailbox, ...], info: ValidationInfo) -> tuple[Mailbox, ...]:
         found = _repeated([mailbox.name for mailbox in _some(mailboxes)], "name of a mailbox", "name")
         found += _repeated([mailbox.address for mailbox in mailboxes], "address of a mailbox", "address")
+        doors: Doors | None = info.data.get("intake")
+        if doors is not None and (doors.lmtp or doors.smtp):
+            found += _shared_addresses(mailboxes)
         found += _colliding_references(mailboxes)
         if found:
             raise problems(found)
@@ -465,6 +476,17 @@ def _colliding_references(mailboxes: tuple[Mailbox, ...]) -> list[tuple[Location
         ((at, "reference"), text)
         for at, mailbox in enumerate(mailboxes)
         if first.setdefault(mailbox.reference.format(year=2026, number=1), mailbox.reference) != mailbox.reference
+    ]
+
+
+def _shared_addresses(mailboxes: tuple[Mailbox, ...]) -> list[tuple[Location, str]]:
+    """What is pushed finds its mailbox by the recipient alone."""
+    text = "is an address of another mailbox too, so that mail pushed for it could go to either; keep one of them"
+    return [
+        ((at, "aliases", index), text)
+        for at, mailbox in enumerate(mailboxes)
+        for index, alias in enumerate(mailbox.aliases)
+        if any(alias.lower() in other.own_addresses for other in mailboxes if other is not mailbox)
     ]
 
 

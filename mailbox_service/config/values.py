@@ -39,6 +39,7 @@ class LoadContext:
     folder: Path
     environ: Mapping[str, str]
     mail_files: bool = True  # try what only the mail servers need: their passwords and certificates
+    pushed: bool = False  # a door for pushed mail is configured, so that a mailbox needs no server to fetch from
 
 
 def problem(text: str, *at: int | str, about_parent: bool = False) -> PydanticCustomError:
@@ -144,8 +145,13 @@ def _check_domain(value: str) -> str:
     return value.lower()
 
 
+def is_host(value: str) -> bool:
+    """A host name or an IP address?"""
+    return _DOMAIN.fullmatch(value) is not None or _is_ip(value)
+
+
 def _check_host(value: str) -> str:
-    if _DOMAIN.fullmatch(value) or _is_ip(value):
+    if is_host(value):
         return value
     raise problem("is no host name or IP address; write it as mail.example.org, without a scheme or a port")
 
@@ -161,6 +167,14 @@ def _is_ip(value: str) -> bool:
 def is_loopback(host: str) -> bool:
     """Does `host` name this machine for certain, so that nobody can listen in between?"""
     return host.lower() == "localhost" or (_is_ip(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def endpoint(listen: str, example: str) -> tuple[str, int]:
+    """Host without brackets, and port, of `HOST:PORT`."""
+    host, _, port = listen.rpartition(":")
+    if not re.fullmatch(r"\d{1,5}", port, re.ASCII) or int(port) > 65535:
+        raise problem(f'needs an address and a port, for example "{example}"')
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def _check_line(value: str) -> str:

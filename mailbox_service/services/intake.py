@@ -147,7 +147,7 @@ class Intake:
     async def store(self, batch: Sequence[RawMessage], *, claim: bool = True) -> list[Claim]:
         """T1 alone. Returns claims on the messages that are new; the caller works them or lets the lease lapse.
 
-        Without `claim`, they wait for whoever looks for work first.
+        Without `claim` these are void: the messages wait for whoever looks for work first.
         """
         if not batch:
             return []
@@ -248,6 +248,7 @@ class Intake:
             if not claims:
                 return worked
             for portion in _portions(claims):
+                self.pulse.beat()
                 await self.work(portion)
             worked += len(claims)
             if until():

@@ -395,7 +395,7 @@ class Transaction(Protocol):
     def store(self, batch: Sequence[NewMessage], now: datetime, lease: Lease | None) -> list[Claim]:
         """T1: evidence and origin of each message. Returns claims on those that were not on file before.
 
-        Without a lease there are no claims: the messages wait for whoever looks for work first.
+        Without a lease the claims are void, and only name what is new: the messages wait for whoever looks first.
         """
         ...
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mailbox_service.adapters.lmtp import Listener, TcpDoor, UnixDoor
 from mailbox_service.adapters.templates import Templates
 from mailbox_service.app import imap_account, now
 from mailbox_service.cli import doctor, round_trip
@@ -19,7 +20,7 @@ from mailbox_service.cli.round_trip import Return, compared, trials
 from mailbox_service.config import load
 from mailbox_service.core.message import parse
 from mailbox_service.demo.servers import DemoMailServer
-from mailbox_service.services.ports import Delivery, DeliveryOutcome, Envelope
+from mailbox_service.services.ports import Delivery, DeliveryOutcome, Envelope, RawMessage
 from tests.cli.desk import Answer, Desk
 from tests.peers.dovecot import Dovecot
 from tests.peers.postgres import PostgresServer
@@ -230,8 +231,9 @@ async def test_what_a_provider_changes_is_found_out(desk: Desk, dovecot: Dovecot
     point_at(desk, dovecot, user, port=dovecot.tls_port, security="tls")
     config = load(desk.config, {})
     (mailbox,) = config.mailboxes
-    account = imap_account(mailbox, config)
-    found = await round_trip.examine(mailbox, account, Meddler(dovecot, user), Templates.load())
+    assert mailbox.imap is not None
+    account = imap_account(mailbox.imap, config)
+    found = await round_trip.examine(mailbox, mailbox.imap, account, Meddler(dovecot, user), Templates.load())
     assert [(finding.level, finding.what) for finding in found] == [
         (Level.WARNING, "our own mail came back in the Junk folder Junk"),
         (Level.WARNING, "the provider replaces our Message-ID"),
@@ -289,7 +291,9 @@ async def test_a_provider_that_refuses_keyed_senders_is_found_out(desk: Desk, do
     point_at(desk, dovecot, user, port=dovecot.tls_port, security="tls")
     config = load(desk.config, {})
     (mailbox,) = config.mailboxes
-    found = await round_trip.examine(mailbox, imap_account(mailbox, config), OwnerOnly(dovecot, user), Templates.load())
+    assert mailbox.imap is not None
+    account = imap_account(mailbox.imap, config)
+    found = await round_trip.examine(mailbox, mailbox.imap, account, OwnerOnly(dovecot, user), Templates.load())
     assert {finding.level for finding in found} == {Level.OK}
     assert [finding.what for finding in found][-2:] == [
         "plus addresses arrive",
@@ -328,3 +332,70 @@ async def test_a_mail_that_never_comes_back_is_an_error(
 
 def test_a_test_mail_needs_the_servers(desk: Desk) -> None:
     assert desk.run("check", "--offline", "--send-test").code == 64
+
+
+# --- doors for pushed mail ---------------------------------------------------------------------------------
+
+
+def with_doors(desk: Desk, doors: str) -> None:
+    desk.config.write_text(desk.config.read_text() + f"intake: {doors}\n")
+
+
+def findings(desk: Desk, subject: str) -> list[tuple[str, str]]:
+    rows = desk.run("check", "--offline", "--json").json
+    return [(row["level"], row["what"]) for row in rows if row["subject"] == subject]
+
+
+def test_a_door_that_can_be_opened_is_told(desk: Desk) -> None:
+    with_doors(desk, '{lmtp: {socket: s}, smtp: {listen: "127.0.0.1:0"}}')
+    ((lmtp_level, lmtp),) = findings(desk, "door lmtp")
+    assert lmtp_level == "ok"
+    assert "s will be made with mode 0660, group " in lmtp
+    assert findings(desk, "door smtp") == [("ok", "127.0.0.1:0 can be opened")]
+    assert not (desk.folder / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("socket", "what"), [("none/s", "there is no folder"), ("password", "is there, and is no socket")]
+)
+def test_a_socket_that_cannot_be_made_is_told(desk: Desk, socket: str, what: str) -> None:
+    with_doors(desk, f"{{lmtp: {{socket: {socket}}}}}")
+    ((level, found),) = findings(desk, "door lmtp")
+    assert (level, what in found) == ("error", True)
+    assert desk.run("check", "--offline").code == 78
+
+
+async def test_open_doors_are_told_from_a_port_that_somebody_else_has(desk: Desk) -> None:
+    async def deliver(raw: RawMessage) -> None: ...
+
+    shelf = type("Shelf", (), {"deliver": staticmethod(deliver)})()
+    places: list[UnixDoor | TcpDoor] = [UnixDoor(desk.folder / "s", 0o600), TcpDoor("127.0.0.1", 0)]
+    listeners = [Listener(place, shelf, {}, max_message_size_bytes=1000, clock=now) for place in places]
+    serving = [asyncio.create_task(listener.serve()) for listener in listeners]
+    while not all(listener.status.listening for listener in listeners):  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.01)
+    with_doors(desk, f'{{lmtp: {{socket: s}}, smtp: {{listen: "127.0.0.1:{listeners[1].port}"}}}}')
+    for subject in ("door lmtp", "door smtp"):
+        ((level, what),) = await asyncio.to_thread(findings, desk, subject)
+        assert (level, what.endswith("is open: the daemon runs")) == ("ok", True)
+    for listener in listeners:
+        await listener.close()
+    await asyncio.gather(*serving)
+
+
+async def test_a_port_that_somebody_else_has_is_an_error(desk: Desk) -> None:
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as other:
+        port = other.sockets[0].getsockname()[1]
+        with_doors(desk, f'{{smtp: {{listen: "127.0.0.1:{port}"}}}}')
+        found = await asyncio.to_thread(findings, desk, "door smtp")
+    assert found == [("error", f"127.0.0.1:{port} cannot be opened: Address already in use")]
+
+
+def test_a_mailbox_without_imap_is_not_asked_for_it(desk: Desk) -> None:
+    desk.config.write_text(re.sub(r"    imap: .*\n", "", desk.config.read_text()))
+    with_doors(desk, "{lmtp: {socket: s}}")
+    answer = desk.run("check", "--json")
+    assert [subject for subject, _ in errors(answer)] == ["smtp security"]
+    sent = desk.run("check", "--send-test", "--json").json
+    ((level, what),) = [(r["level"], r["what"]) for r in sent if r["subject"] == "round trip security"]
+    assert (level, "only where it is fetched by IMAP" in what) == ("warning", True)

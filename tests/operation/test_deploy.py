@@ -155,6 +155,7 @@ def test_the_trial_configuration_is_right(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(text)
     config = load(tmp_path / "config.yaml", {})
     (box,) = config.mailboxes
+    assert box.imap is not None
     assert (box.imap.host, box.imap.port, box.smtp.port) == ("mail", 1143, 1587)
     assert config.health is not None and config.health.port == 8025
 

@@ -140,10 +140,11 @@ class Postfix:
     """Submission on three ports; what arrives for `USERS` at `DOMAIN` lies in Maildirs, unknown users are refused.
 
     `port` takes mail in clear and without login, `tls_port` speaks TLS from the start, `starttls_port` demands
-    STARTTLS. The TLS ports offer AUTH: any user name, the password is `PASSWORD`.
+    STARTTLS. The TLS ports offer AUTH: any user name, the password is `PASSWORD`. What stands in `main` and `master` is
+    added to the two files.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, main: str = "", master: str = "") -> None:
         _demand("postfix", "postfix")
         _demand("dovecot", "dovecot-core")
         _demand("openssl", "openssl")
@@ -151,6 +152,7 @@ class Postfix:
         self.port, self.tls_port, self.starttls_port = _free_ports(3)
         self.ca_file = self.root / "tls" / "ca.pem"
         self._dovecot: subprocess.Popen[bytes] | None = None
+        self._main, self._master = main, master
         self._write_everything()
 
     def start(self) -> None:
@@ -239,8 +241,8 @@ class Postfix:
             "size": MESSAGE_SIZE_LIMIT_BYTES,
         }
         etc = self.root / "etc"
-        (etc / "main.cf").write_text(_MAIN.format(**values))
-        (etc / "master.cf").write_text(_MASTER.format(**values).replace("\n{", "\n"))
+        (etc / "main.cf").write_text(_MAIN.format(**values) + self._main)
+        (etc / "master.cf").write_text(_MASTER.format(**values).replace("\n{", "\n") + self._master)
         (etc / "users").write_text("".join(f"{user}@{DOMAIN} {user}/\n" for user in USERS))
         (etc / "dovecot.conf").write_text(_DOVECOT.format(**values))
         for name in ("data", "mail"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Mapping
 from datetime import time, timedelta
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from mailbox_service.config import Config, Imap, Marks, Section, load, parse_duration, write_duration
+from mailbox_service.config import Config, Imap, Mailbox, Marks, Section, load, parse_duration, write_duration
 from mailbox_service.config.values import LoadContext
 from mailbox_service.errors import ConfigurationError
 from mailbox_service.services.ports import Mark
@@ -59,6 +60,11 @@ def write(folder: Path, tree: Mapping[str, Any]) -> Path:
     with path.open("w") as file:
         YAML(typ="safe", pure=True).dump(tree, file)
     return path
+
+
+def imap_of(mailbox: Mailbox) -> Imap:
+    assert mailbox.imap is not None
+    return mailbox.imap
 
 
 def problems_of(path: Path, environ: Mapping[str, str] = ENVIRON) -> list[str]:
@@ -142,7 +148,8 @@ def test_any_values_in_any_place_are_either_loaded_or_refused(tmp_path_factory: 
 def test_the_shortest_configuration_loads_with_sensible_defaults(tmp_path: Path) -> None:
     config = load(write(tmp_path, MINIMAL), ENVIRON)
     mailbox = config.mailboxes[0]
-    assert (mailbox.imap.port, mailbox.smtp.port, mailbox.imap.security) == (993, 465, "tls")
+    imap = imap_of(mailbox)
+    assert (imap.port, mailbox.smtp.port, imap.security) == (993, 465, "tls")
     assert config.database.url == f"sqlite:///{tmp_path}/mailbox.db"
     assert config.database.sqlite_path == tmp_path / "mailbox.db"
     assert config.secret_file == tmp_path / "mailbox.secret"
@@ -160,7 +167,7 @@ def test_the_usual_port_follows_the_security(tmp_path: Path, security: str, port
     )
     tree["mailboxes"][0]["smtp"] = {"host": "localhost", "security": security}
     mailbox = load(write(tmp_path, tree), ENVIRON).mailboxes[0]
-    assert (mailbox.imap.port, mailbox.smtp.port) == ports
+    assert (imap_of(mailbox).port, mailbox.smtp.port) == ports
 
 
 def test_anchors_share_values_between_mailboxes(tmp_path: Path) -> None:
@@ -173,7 +180,7 @@ def test_anchors_share_values_between_mailboxes(tmp_path: Path) -> None:
         "  - {<<: *first, name: b, address: b@e.org, imap: {<<: *imap, username: v}}\n"
     )
     one, two = load(path, ENVIRON).mailboxes
-    assert (one.imap.username, two.imap.username, two.imap.host) == ("u", "v", "localhost")
+    assert (imap_of(one).username, imap_of(two).username, imap_of(two).host) == ("u", "v", "localhost")
     assert two.maintainers == one.maintainers
 
 
@@ -181,8 +188,8 @@ def test_a_loaded_configuration_cannot_be_changed_and_shows_no_secret(tmp_path: 
     config = load(write(tmp_path, MINIMAL), ENVIRON)
     with pytest.raises(ValueError, match="frozen"):
         config.logging.level = "debug"
-    assert config.mailboxes[0].imap.secret() == "the password"
-    assert "the password" not in repr(config) + str(config.model_dump()) + repr(config.mailboxes[0].imap._secret)
+    assert imap_of(config.mailboxes[0]).secret() == "the password"
+    assert "the password" not in repr(config) + str(config.model_dump()) + repr(imap_of(config.mailboxes[0])._secret)
 
 
 def test_own_addresses_are_compared_without_case(tmp_path: Path) -> None:
@@ -286,7 +293,7 @@ def imap_with_file(folder: Path, content: bytes, mode: int = 0o600) -> Path:
 )
 def test_a_password_file_gives_its_content_without_one_newline(tmp_path: Path, content: bytes, secret: str) -> None:
     config = load(imap_with_file(tmp_path, content), {})
-    assert config.mailboxes[0].imap.secret() == secret
+    assert imap_of(config.mailboxes[0]).secret() == secret
     assert config.mailboxes[0].smtp.secret() is None
 
 
@@ -296,7 +303,7 @@ def test_a_password_file_with_anything_else_is_refused(tmp_path: Path, content: 
 
 
 def test_a_password_is_read_anew_on_each_use(tmp_path: Path) -> None:
-    imap = load(imap_with_file(tmp_path, b"old"), {}).mailboxes[0].imap
+    imap = imap_of(load(imap_with_file(tmp_path, b"old"), {}).mailboxes[0])
     (tmp_path / "pw").write_text("new\n")
     assert imap.secret() == "new"
     (tmp_path / "pw").unlink()
@@ -479,3 +486,39 @@ def test_two_patterns_that_write_the_same_reference_are_refused(tmp_path: Path) 
     }
     with pytest.raises(ConfigurationError, match="writes the same references"):
         load(write(tmp_path, {"mailboxes": [*MINIMAL["mailboxes"], other]}), ENVIRON)
+
+
+# --- doors for pushed mail ---------------------------------------------------------------------------------
+
+
+def without_imap(**doors: object) -> dict[str, Any]:
+    tree: dict[str, Any] = changed("intake", to=doors)
+    del tree["mailboxes"][0]["imap"]
+    return tree
+
+
+@pytest.fixture
+def fresh_minimal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "MINIMAL", copy.deepcopy(MINIMAL))
+
+
+@pytest.mark.usefixtures("fresh_minimal")
+@pytest.mark.parametrize("doors", [{"lmtp": {}}, {"smtp": {}}, {"lmtp": {}, "smtp": {}}])
+def test_a_mailbox_whose_mail_is_pushed_needs_no_server_to_fetch_from(doors: dict[str, Any], tmp_path: Path) -> None:
+    config = load(write(tmp_path, without_imap(**doors)), ENVIRON)
+    assert config.mailboxes[0].imap is None
+    assert (config.intake.lmtp is None, config.intake.smtp is None) == ("lmtp" not in doors, "smtp" not in doors)
+    assert config.warnings == ()
+
+
+def test_the_doors_have_their_values_ready(tmp_path: Path) -> None:
+    doors = {"lmtp": {"socket": "run/s", "mode": "666"}, "smtp": {"listen": "[::]:25", "allow_remote": True}}
+    config = load(write(tmp_path, changed("intake", to=doors)), ENVIRON)
+    assert config.intake.lmtp is not None
+    assert config.intake.smtp is not None
+    assert (config.intake.lmtp.socket, config.intake.lmtp.mode_bits) == (tmp_path / "run" / "s", 0o666)
+    assert (config.intake.smtp.host, config.intake.smtp.port) == ("::", 25)
+    assert [re.sub(r".*:\d+: ", "", warning).partition(":")[0] for warning in config.warnings] == [
+        "intake.lmtp.mode",
+        "intake.smtp.listen",
+    ]

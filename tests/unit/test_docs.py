@@ -22,7 +22,9 @@ def test_the_shortest_configuration_of_the_readme_loads(tmp_path: Path) -> None:
     (tmp_path / "secret").chmod(0o600)
     config = tmp_path / "config.yaml"
     config.write_text(re.sub(r"/run/secrets/\w+", "secret", block))
-    assert load(config, {}).mailboxes[0].imap.port == 993
+    imap = load(config, {}).mailboxes[0].imap
+    assert imap is not None
+    assert imap.port == 993
 
 
 def verbs() -> set[str]:

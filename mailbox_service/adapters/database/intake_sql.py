@@ -123,7 +123,7 @@ class IntakeSql(Sql):
         of = {key: row.id for key, row in known.items()} | ids
         self._insert_sources(batch, of, known, now)
         self._rescue_from_junk(batch, known, now)
-        return [_first_claim(fresh[key], MessageId(id_)) for key, id_ in ids.items()] if lease is not None else []
+        return [_first_claim(fresh[key], MessageId(id_)) for key, id_ in ids.items()]
 
     def _on_file(self, digests: set[str]) -> dict[tuple[str, str], Any]:
         rows = self.connection.execute(
