@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailbox_service.core.bounce_address import LONGEST_TOKEN, bounce_address, bounce_tokens, is_of
@@ -42,6 +42,7 @@ def test_a_token_is_of_one_row_one_mail_and_one_mailbox() -> None:
     assert not believed(made().replace("+b12.", "+b13."))
 
 
+@settings(deadline=None)
 @given(st.text("abcdefghijklmnopqrstuvwxyz234567", min_size=20, max_size=20))
 def test_guesses_are_not_believed(mac: str) -> None:
     assert not believed(f"security+b12.{mac}@example.org") or mac in made()
@@ -66,6 +67,7 @@ def test_the_placeholder_may_stand_anywhere_before_the_domain(pattern: str) -> N
     assert bounce_tokens(pattern, [address.replace(".example", ".example.org"), f"x{address}"]) == ()
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=80), max_size=20))
 def test_any_addresses_are_looked_at_and_few_are_tried(addresses: list[str]) -> None:
     assert bounce_tokens(PATTERN, addresses) == ()

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailbox_service.core.automatic import Automatic, recognise
@@ -188,6 +188,7 @@ VALUES = st.one_of(
 LINES = st.lists(st.tuples(NAMES, st.sampled_from([":", ": ", "\n ", "\n\n", ""]), VALUES), max_size=30)
 
 
+@settings(deadline=None)
 @given(LINES, st.text(max_size=200))
 def test_any_report_is_read_within_bounds(lines: list[tuple[str, str, str]], words: str) -> None:
     fields = "\n".join("".join(line) for line in lines)
