@@ -17,8 +17,10 @@ VIGIL_SECONDS = 60.0
 FEW_INODES = 1000
 
 
-def senses_of(source: ImapSource, transport: SmtpTransport) -> Senses:
-    """How a mailbox's connections are doing."""
+def senses_of(source: ImapSource | None, transport: SmtpTransport) -> Senses:
+    """How a mailbox's connections are doing; `source` is None where mail is pushed to us."""
+    if source is None:
+        return Senses(smtp_refused=transport.login_refused)
     folders = tuple(
         FolderSense(watcher.status.folder, timedelta(seconds=watcher.silent_seconds), watcher.status.last_error)
         for watcher in source.watchers
@@ -28,7 +30,7 @@ def senses_of(source: ImapSource, transport: SmtpTransport) -> Senses:
 
 
 def senses_of_all(sources: Mapping[str, ImapSource], transports: Mapping[str, SmtpTransport]) -> dict[str, Senses]:
-    return {name: senses_of(source, transports[name]) for name, source in sources.items()}
+    return {name: senses_of(sources.get(name), transport) for name, transport in transports.items()}
 
 
 def disk_trouble(folder: Path, least_free_bytes: int) -> str:

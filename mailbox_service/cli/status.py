@@ -106,6 +106,7 @@ def _look_into_database(invocation: Invocation, picture: Picture) -> None:
     try:
         with invocation.database() as (config, database):
             standing = database.run(lambda tx: tx.standing())
+            watched = database.run(lambda tx: list(_watched(tx, [mailbox.name for mailbox in config.mailboxes])))
     except ConfigurationError:
         raise
     except MailboxServiceError as error:
@@ -115,10 +116,30 @@ def _look_into_database(invocation: Invocation, picture: Picture) -> None:
     picture.paused = standing.paused
     picture.queues = [asdict(queue) for queue in standing.queues if queue.mailbox in names]
     picture.findings.append(Finding.ok("database", "reachable"))
-    picture.findings += _judged(picture.queues, now())
+    picture.findings += [*_judged(picture.queues, now()), *watched]
     if standing.paused:
         remedy = "run `mailbox-service outbox resume` when the reason is gone"
         picture.findings.append(Finding.warning("outbox", "is paused: no mail leaves", remedy))
+
+
+def _watched(tx: Any, mailboxes: Sequence[str]) -> Iterator[Finding]:
+    """The alarms that are on, and what the canary and the reconciliation last said."""
+    from mailbox_service.services import alarms, canary, reconciliation
+    from mailbox_service.services.mailboxes import written_moment
+
+    for mailbox, kind, state in alarms.current(tx, mailboxes):
+        what = f"alarm {kind.name} since {written_moment(state.since)}: {state.what}"
+        yield Finding.warning(f"mailbox {mailbox}", what, kind.remedy)
+    for mailbox in mailboxes:
+        newest, compared = canary.newest(tx, mailbox), reconciliation.last(tx, mailbox)
+        if newest is not None and newest.back_at is not None and newest.latency_seconds is not None:
+            took = f"after {newest.latency_seconds:.1f} s"
+            yield Finding.ok(f"mailbox {mailbox}", f"its canary came back {took}, {written_moment(newest.back_at)}")
+        if compared is not None and compared.finished is not None and compared.finished != compared.begun:
+            found = f"{compared.found} differences" if compared.found else "all is on file"
+            yield Finding.ok(
+                f"mailbox {mailbox}", f"compared with the server {written_moment(compared.finished)}: {found}"
+            )
 
 
 def _judged(queues: Sequence[Mapping[str, Any]], moment: datetime) -> Iterator[Finding]:

@@ -40,18 +40,19 @@ class Canary:
 
 def newest(tx: Transaction, mailbox: str) -> Canary | None:
     """What is on file about the mailbox's canaries; None before the first look."""
-    text = tx.setting(_key(mailbox))
-    if text is None:
+    try:
+        values = json.loads(tx.setting(_key(mailbox)) or "")
+        back_at = values["back_at"]
+        return Canary(
+            datetime.fromisoformat(values["made_at"]),
+            datetime.fromisoformat(back_at) if back_at else None,
+            bool(values["lost"]),
+            bool(values["junk"]),
+            values["latency_seconds"],
+        )
+    except (ValueError, KeyError, TypeError):
+        # Nothing yet, or what another version wrote: no reason to keep a message from being worked.
         return None
-    values = json.loads(text)
-    back_at = values["back_at"]
-    return Canary(
-        datetime.fromisoformat(values["made_at"]),
-        datetime.fromisoformat(back_at) if back_at else None,
-        bool(values["lost"]),
-        bool(values["junk"]),
-        values["latency_seconds"],
-    )
 
 
 def late(mailbox: Mailbox, canary: Canary, elapsed: Elapsed) -> bool:

@@ -375,18 +375,18 @@ class Record:
 
 def last(tx: Transaction, mailbox: str) -> Record | None:
     """The last daily comparison; None before there was any reason for one."""
-    text = tx.setting(f"reconciliation/{mailbox}")
-    if text is None:
-        return None
-    values = json.loads(text)
-    finished = values["finished"]
-    return Record(
-        datetime.fromisoformat(values["begun"]),
-        datetime.fromisoformat(finished) if finished else None,
-        values["found"],
-        values["confirmed"],
-        values["first_look"],
-    )
+    try:
+        values = json.loads(tx.setting(f"reconciliation/{mailbox}") or "")
+        finished = values["finished"]
+        return Record(
+            datetime.fromisoformat(values["begun"]),
+            datetime.fromisoformat(finished) if finished else None,
+            int(values["found"]),
+            int(values["confirmed"]),
+            bool(values["first_look"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None  # nothing yet, or what another version wrote
 
 
 def begin_due(tx: Transaction, mailbox: str, now: datetime) -> Record | None:

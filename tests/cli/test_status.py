@@ -6,12 +6,17 @@ import contextlib
 import json
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 
+from mailbox_service.adapters.database.storage import Database
+from mailbox_service.core.alarms import AlarmState
+from mailbox_service.services.canary import Canary
+from mailbox_service.services.reconciliation import Record
 from tests.cli.desk import QUESTION, REPORT, Desk
 
 WELL: dict[str, Any] = {
@@ -141,3 +146,23 @@ def test_without_a_database_it_is_said_so(desk: Desk) -> None:
     assert answer.code == 69
     assert "error    database: there is no database" in answer.text
     assert desk.run("status", "--json").json["queues"] == []
+
+
+def test_alarms_the_canary_and_the_reconciliation_are_told(desk: Desk) -> None:
+    desk.done("migrate")
+    at = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+    alarm = AlarmState(True, at, at, at, "worker-0", "the folder INBOX cannot be looked at")
+    database = Database.open(f"sqlite:///{desk.folder / 'mailbox.db'}")
+    for name, value in (
+        ("alarm/security/folder", alarm.dump()),
+        ("alarm/security/held", replace(alarm, on=False).dump()),
+        ("canary/security", Canary(at, at, latency_seconds=2.25).dump()),
+        ("reconciliation/security", Record(at, at + timedelta(minutes=1)).dump()),
+    ):
+        database.run(lambda tx, name=name, value=value: tx.put_setting(name, value))  # type: ignore[misc]
+    database.close()
+    text = desk.done("status").text
+    assert "alarm folder since 2026-11-23 12:00 UTC: the folder INBOX cannot be looked at" in text
+    assert "alarm held" not in text
+    assert "its canary came back after 2.2 s, 2026-11-23 12:00 UTC" in text
+    assert "compared with the server 2026-11-23 12:01 UTC: all is on file" in text
