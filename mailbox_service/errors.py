@@ -49,3 +49,11 @@ class NotFound(MailboxServiceError):
 
 class Refused(MailboxServiceError):
     """The action is not allowed in the present state; `str()` says which would be."""
+
+
+class BrokenFile(MailboxServiceError):
+    """A file that we were handed does not hold what it should; nothing was taken from it."""
+
+
+class CannotWrite(MailboxServiceError):
+    """A file cannot be made or written, as on a full disk; nothing of it is left behind."""

@@ -7,13 +7,14 @@ import fcntl
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mailbox_service.errors import ConfigurationError
+from mailbox_service.errors import BrokenFile, ConfigurationError
 
 KEY_BYTES = 32  # the size of SHA-256's output, beyond which an HMAC-SHA-256 key gains nothing (RFC 2104 §3)
 MAX_FILE_BYTES = 64 * 1024  # 900 generations
+HIGHEST_GENERATION = 999_999
 _LINE = re.compile(rf"([1-9][0-9]{{0,5}}) ([0-9a-f]{{{2 * KEY_BYTES}}})", re.ASCII)
 
 
@@ -40,6 +41,28 @@ class TokenSecrets:
                 _create(path, _text({1: secrets.token_bytes(KEY_BYTES)}))
             return cls(path, _read(path))
 
+    @classmethod
+    def merge(cls, path: Path, keys: dict[int, bytes]) -> int:
+        """Put `keys` of a backup into `path`, made where it is absent. Returns how many were new to it.
+
+        Nothing is voided: what is there keeps its number and its place, and a key whose number another one has gets a
+        free one, which is enough, because every key is tried when something is verified.
+        Raises: BrokenFile when `keys` are none; ConfigurationError as `load_or_create`. The file is then as it was.
+        """
+        if not all(0 < number <= HIGHEST_GENERATION and len(key) == KEY_BYTES for number, key in keys.items()):
+            raise BrokenFile("the backup is damaged: its token secrets are none")
+        with _as_configuration_errors(path):
+            if not keys:
+                return 0
+            absent = not os.path.lexists(path)
+            if absent:
+                _create(path, _text(keys))
+        there = cls.load_or_create(path)
+        new = [key for key in keys.values() if key not in there._keys.values()]
+        if new:
+            there._replace(lambda found: _beside(found, keys))
+        return len(keys) if absent else len(new)
+
     @property
     def current(self) -> tuple[int, bytes]:
         """The generation that signs, and its key."""
@@ -64,10 +87,12 @@ class TokenSecrets:
 
         Raises: ConfigurationError as `load_or_create`; the file is then as it was.
         """
+        self._replace(lambda keys: keys | {max(keys) + 1: secrets.token_bytes(KEY_BYTES)})
+        return max(self._keys)
+
+    def _replace(self, change: Callable[[dict[int, bytes]], dict[int, bytes]]) -> None:
         with _as_configuration_errors(self._path), _locked_folder(self._path):
-            keys = _read(self._path)
-            generation = max(keys) + 1
-            keys[generation] = secrets.token_bytes(KEY_BYTES)
+            keys = change(_read(self._path))
             # The target of a link is replaced, not the link.
             target = self._path.resolve()
             temporary = _write_temporary(target, _text(keys))
@@ -78,7 +103,15 @@ class TokenSecrets:
                 raise
             _sync_folder(target)
             self._keys = keys
-        return generation
+
+
+def _beside(there: dict[int, bytes], others: dict[int, bytes]) -> dict[int, bytes]:
+    """Both, the numbers of `there` unchanged."""
+    keys = dict(there)
+    for number, key in sorted(others.items()):
+        if key not in keys.values():
+            keys[number if number not in keys else max(keys) + 1] = key
+    return keys
 
 
 def _text(keys: dict[int, bytes]) -> bytes:

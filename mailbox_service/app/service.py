@@ -45,12 +45,14 @@ RECONCILIATION_SECONDS = 300.0
 class Service:
     """Everything of one configuration, put together but not running."""
 
-    def __init__(self, config: Config, database: Database, instance: str = "", *, meter: Meter = NO_METER) -> None:
+    def __init__(
+        self, config: Config, database: Database, instance: str = "", *former: str, meter: Meter = NO_METER
+    ) -> None:
         self.config, self.database, self.instance, self.meter = config, database, instance, meter
         self.running = asyncio.Event()
         self.tasks: list[asyncio.Task[None]] = []  # once running
         self.mailboxes = {m.name: mailbox_of(m) for m in config.mailboxes}
-        key = token_key(TokenSecrets.load_or_create(config.secret_file), instance)
+        key = token_key(TokenSecrets.load_or_create(config.secret_file), instance, former)
         correspondence = Correspondence(key, config.outbox.give_up_after)
         # Jitter needs no secrecy.
         timing = Timing(now, random.random, config.database.lease)
@@ -100,7 +102,9 @@ class Service:
         database = Database.open(config.database.connection_url())
         try:
             _bring_up_to_date(database, migrate=config.database.migrate_at_start)
-            return cls(config, database, database.run(lambda tx: tx.instance(secrets.token_hex(16))), meter=meter)
+            new = secrets.token_hex(16)
+            instance, former = database.run(lambda tx: (tx.instance(new), tx.former_instances()))
+            return cls(config, database, instance, *former, meter=meter)
         except BaseException:
             database.close()
             raise
@@ -174,6 +178,10 @@ class Service:
         released = await self.database.transact(lambda tx: tx.release_leases(self.database.identity, now()))
         if released:
             log.info("work of a former run taken over", count=released)
+        frozen = await self.database.transact(lambda tx: tx.frozen_since())
+        if frozen is not None:
+            reason = f"restored at {frozen:%Y-%m-%d %H:%M} UTC; nothing is sent until `mailbox-service outbox resume`"
+            log.warning("outbox frozen", reason=reason)
 
     async def _tried(self, mailbox: str, step: Callable[[], Coroutine[Any, Any, None]]) -> bool:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mailbox_service.adapters.imap import FolderPlan, ImapAccount, ImapSource, MarkPlan
 from mailbox_service.adapters.lmtp import Listener, TcpDoor, UnixDoor
@@ -149,12 +149,17 @@ def _password(section: WithPassword) -> Callable[[], str]:
     return read
 
 
-def token_key(secrets: TokenSecrets, instance: str) -> TokenKey:
-    """The key of the database named `instance`: a database that is begun anew under an old secret must not give old
-    names to new mails. What older secrets made goes on verifying."""
+def token_key(secrets: TokenSecrets, instance: str, former_instances: Sequence[str] = ()) -> TokenKey:
+    """The key of the database named `instance`: a database that is begun anew, or restored, under an old secret must
+    not give old names to new mails. What older secrets and former names made goes on verifying."""
     generation, newest = secrets.current
-    older = tuple(_bound(secret, instance) for secret in secrets.all.values() if secret != newest)
-    return TokenKey(generation, _bound(newest, instance), older)
+    others = [
+        _bound(secret, name)
+        for name in (instance, *former_instances)
+        for secret in secrets.all.values()
+        if (secret, name) != (newest, instance)
+    ]
+    return TokenKey(generation, _bound(newest, instance), tuple(others))
 
 
 def _bound(secret: bytes, instance: str) -> bytes:

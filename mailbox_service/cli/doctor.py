@@ -21,7 +21,7 @@ from mailbox_service.app import Service, imap_account, now
 from mailbox_service.cli import servers
 from mailbox_service.cli.doors import doors
 from mailbox_service.cli.exits import Exit
-from mailbox_service.cli.findings import Finding
+from mailbox_service.cli.findings import Finding, outbox_at_rest
 from mailbox_service.config import Config
 from mailbox_service.errors import ConfigurationError, MailboxServiceError, PermanentError, TemplateError
 
@@ -165,11 +165,16 @@ def _try_to_write(database: Database) -> None:
 def _contents(config: Config, database: Database) -> Iterator[Finding]:
     """What waits in the database, and whether its time is ours."""
     names = {mailbox.name for mailbox in config.mailboxes}
-    left, known, paused, moment = database.run(
-        lambda tx: (tx.waiting(sorted(names)), tx.known_mailboxes(), tx.outbox_paused(), tx.moment())
+    left, known, paused, frozen, moment = database.run(
+        lambda tx: (
+            tx.waiting(sorted(names)),
+            tx.known_mailboxes(),
+            tx.outbox_paused(),
+            tx.frozen_since(),
+            tx.moment(),
+        )
     )
-    if paused:
-        yield Finding.warning("outbox", "is paused", "run `mailbox-service outbox resume` when the reason is gone")
+    yield from outbox_at_rest(paused, frozen)
     if left["failed"]:
         remedy = "see `mailbox-service outbox list --state failed`; `outbox retry ID` tries one again"
         yield Finding.warning("outbox", f"{left['failed']} mails could not be delivered", remedy)

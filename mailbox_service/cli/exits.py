@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 
 from mailbox_service.errors import (
+    BrokenFile,
+    CannotWrite,
     ConfigurationError,
     LostLease,
     MailboxServiceError,
@@ -39,6 +41,8 @@ EXITS: tuple[tuple[type[MailboxServiceError], Exit], ...] = (
     (TemplateError, Exit.CONFIG),
     (NotFound, Exit.NOINPUT),
     (Refused, Exit.DATAERR),
+    (BrokenFile, Exit.DATAERR),
+    (CannotWrite, Exit.CANTCREAT),
     (TemporaryError, Exit.TEMPFAIL),
     (LostLease, Exit.TEMPFAIL),
     (PermanentError, Exit.UNAVAILABLE),

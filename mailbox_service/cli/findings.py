@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from mailbox_service.cli.exits import Exit
@@ -33,3 +34,14 @@ class Finding:
     @classmethod
     def error(cls, subject: str, what: str, remedy: str, code: Exit = Exit.FAILED) -> Finding:
         return cls(Level.ERROR, subject, what, remedy, code)
+
+
+def outbox_at_rest(paused: bool, frozen_since: datetime | None) -> list[Finding]:
+    """Why nothing leaves, where nothing does."""
+    if frozen_since is not None:
+        remedy = "see `mailbox-service outbox list --restored`, then run `mailbox-service outbox resume`"
+        return [Finding.warning("outbox", f"is frozen since the restore at {frozen_since:%Y-%m-%d %H:%M} UTC", remedy)]
+    if paused:
+        remedy = "run `mailbox-service outbox resume` when the reason is gone"
+        return [Finding.warning("outbox", "is paused: no mail leaves", remedy)]
+    return []

@@ -67,8 +67,9 @@ class Invocation:
         raise ConfigurationError([f"there is neither {places}; {remedy}"])
 
     @contextmanager
-    def database(self) -> Iterator[tuple[Config, Database]]:
+    def database(self, *, current: bool = True) -> Iterator[tuple[Config, Database]]:
         """Configuration and database as they are, for verbs that read or write a word. Nothing is made or migrated.
+        Without `current` its schema may be an older one.
 
         Raises: ConfigurationError; PermanentError when it is not there or not up to date; TemporaryError.
         """
@@ -81,7 +82,7 @@ class Invocation:
             raise PermanentError(f"there is no database {file} yet; run `mailbox-service migrate`")
         database = Database.open(config.database.connection_url())
         try:
-            if database.run(lambda tx: schema.revision(tx.connection)) != schema.REVISION:
+            if current and database.run(lambda tx: schema.revision(tx.connection)) != schema.REVISION:
                 raise PermanentError("the database is not up to date; run `mailbox-service migrate`")
             yield config, database
         finally:

@@ -13,6 +13,7 @@ import typer
 
 from mailbox_service import __version__
 from mailbox_service.cli import (
+    backup,
     case,
     check,
     hold,
@@ -60,6 +61,7 @@ check.register(app)
 status.register(app)
 ingest.register(app)
 reconcile.register(app)
+backup.register(app)
 for noun in (message, case, hold, outbox, sorter, template):
     app.add_typer(noun.app)
 

@@ -14,7 +14,7 @@ import typer
 from mailbox_service.cli.check import KEYS as FINDING_KEYS
 from mailbox_service.cli.check import exit_for, write_finding
 from mailbox_service.cli.exits import Exit
-from mailbox_service.cli.findings import Finding
+from mailbox_service.cli.findings import Finding, outbox_at_rest
 from mailbox_service.cli.invocation import AsJson, Invocation
 from mailbox_service.cli.output import Column, listing, write, write_json
 from mailbox_service.errors import ConfigurationError, MailboxServiceError
@@ -105,7 +105,7 @@ def _look_into_database(invocation: Invocation, picture: Picture) -> None:
 
     try:
         with invocation.database() as (config, database):
-            standing = database.run(lambda tx: tx.standing())
+            standing, frozen = database.run(lambda tx: (tx.standing(), tx.frozen_since()))
             watched = database.run(lambda tx: list(_watched(tx, [mailbox.name for mailbox in config.mailboxes])))
     except ConfigurationError:
         raise
@@ -116,10 +116,7 @@ def _look_into_database(invocation: Invocation, picture: Picture) -> None:
     picture.paused = standing.paused
     picture.queues = [asdict(queue) for queue in standing.queues if queue.mailbox in names]
     picture.findings.append(Finding.ok("database", "reachable"))
-    picture.findings += [*_judged(picture.queues, now()), *watched]
-    if standing.paused:
-        remedy = "run `mailbox-service outbox resume` when the reason is gone"
-        picture.findings.append(Finding.warning("outbox", "is paused: no mail leaves", remedy))
+    picture.findings += [*_judged(picture.queues, now()), *watched, *outbox_at_rest(standing.paused, frozen)]
 
 
 def _watched(tx: Any, mailboxes: Sequence[str]) -> Iterator[Finding]:

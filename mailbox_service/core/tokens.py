@@ -23,7 +23,7 @@ class TokenKey:
 
     generation: int
     secret: bytes
-    # Of older generations: they verify, and sign nothing.
+    # Of older generations, and of the database before it was restored: they verify, and sign nothing.
     former: tuple[bytes, ...] = ()
 
 
@@ -42,15 +42,20 @@ _CANARY = re.compile(r"\bcanary-([0-9]{8}T[0-9]{12})-([0-9a-f]{32})\b", re.ASCII
 
 def canary(key: TokenKey, address: str, stamp: str) -> str:
     """The token of the canary that the mailbox `address` made at `stamp`; only we can make it."""
-    return f"canary-{stamp}-{_token(key.secret, 'canary', address.lower(), stamp)}"
+    return _canary(key.secret, address, stamp)
 
 
 def canary_stamp(key: TokenKey, address: str, text: str) -> str | None:
     """The stamp of the canary of `address` whose token stands in `text`; None where none of ours does."""
     found = _CANARY.search(text)
-    if found is None or not hmac.compare_digest(found[0], canary(key, address, found[1])):
+    if found is None:
         return None
-    return found[1]
+    made = (_canary(secret, address, found[1]) for secret in (key.secret, *key.former))
+    return found[1] if any(hmac.compare_digest(found[0], one) for one in made) else None
+
+
+def _canary(secret: bytes, address: str, stamp: str) -> str:
+    return f"canary-{stamp}-{_token(secret, 'canary', address.lower(), stamp)}"
 
 
 def is_loop_marker(key: TokenKey, value: str, address: str) -> bool:

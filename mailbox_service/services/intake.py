@@ -70,6 +70,24 @@ FIRST_RUN = timedelta(seconds=60)
 EXHAUSTED = "could not be worked in five attempts"
 
 
+class Digest:
+    """What a message is known by: SHA-256 of its bytes, piece by piece."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def update(self, piece: bytes) -> None:
+        self._digest.update(piece)
+
+    def hexdigest(self, full_size_bytes: int | None = None) -> str:
+        """`full_size_bytes`: when the pieces were only the header of a message too large to fetch."""
+        digest = self._digest.copy()
+        if full_size_bytes is not None:
+            # The size tells two large messages with one header apart.
+            digest.update(f"\0{full_size_bytes}".encode())
+        return digest.hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     clock: Clock
@@ -99,6 +117,7 @@ class Intake:
         self._first_contacts: dict[str, datetime] = {}  # of mailboxes that this very process met first
         self._handed_over: asyncio.Queue[list[Claim]] = asyncio.Queue()
         self._room = asyncio.Semaphore(HANDED_OVER_BATCHES)  # of that queue: taken before T1 or after it
+        self._restored: set[str] = set()  # mailboxes whose folders come from a backup
         self._mails_waiting = mails_waiting
         self._marks_waiting = {name: Bell() for name in mailboxes}
         self._recovering = asyncio.Lock()
@@ -114,6 +133,8 @@ class Intake:
         )
         if state.first_contact_at == now:
             self._first_contacts[mailbox] = now
+        if state.restored_at is not None:
+            self._restored.add(mailbox)
         return state
 
     async def missing_uids(self, folder: FolderId, uids: Sequence[int]) -> list[int]:
@@ -160,9 +181,11 @@ class Intake:
         return claims
 
     def _answerable(self, raw: RawMessage) -> RawMessage:
-        # The key speaks of what lay in the mailbox; an import says by itself whether it is answered.
-        in_the_mailbox = raw.origin.kind is SourceKind.IMAP
-        if raw.origin.quiet and in_the_mailbox and self._mailboxes[raw.origin.mailbox].answer_backlog:
+        # The key speaks of what lay in the mailbox at the first contact; an import says by itself whether it is
+        # answered, and what a restored database does not know may have been answered before.
+        name = raw.origin.mailbox
+        backlog = raw.origin.kind is SourceKind.IMAP and name not in self._restored
+        if raw.origin.quiet and backlog and self._mailboxes[name].answer_backlog:
             return replace(raw, origin=replace(raw.origin, quiet=False))
         return raw
 
@@ -389,8 +412,6 @@ def _digested(batch: Sequence[RawMessage]) -> list[NewMessage]:
 
 def digest_of(raw: RawMessage) -> str:
     """What one message of a mailbox is known by, wherever it lies (docs/decisions/004)."""
-    digest = hashlib.sha256(raw.data)
-    if raw.full_size_bytes is not None:
-        # Only the header is here; the size tells two large messages with one header apart.
-        digest.update(f"\0{raw.full_size_bytes}".encode())
-    return digest.hexdigest()
+    digest = Digest()
+    digest.update(raw.data)
+    return digest.hexdigest(raw.full_size_bytes)

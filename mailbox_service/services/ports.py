@@ -67,6 +67,7 @@ class FolderState:
     uidvalidity: int
     first_uidnext: int  # UIDNEXT at the mailbox's first contact; 0 when the folder was met later
     first_contact_at: datetime  # of the mailbox, not of the folder
+    restored_at: datetime | None = None  # when the database came from a backup: what is older was answered before
 
 
 class Mark(StrEnum):
@@ -473,8 +474,13 @@ class Transaction(Protocol):
     def put_setting(self, name: str, value: str) -> None: ...
 
     # outbox: T4, T5, T6
-    def outbox_paused(self) -> bool: ...
+    def outbox_paused(self) -> bool:
+        """Whether nothing may leave: a person paused the outbox, or it is frozen since a restore."""
+
     def pause_outbox(self, paused: bool) -> None: ...
+    def frozen_since(self) -> datetime | None:
+        """When the database came from a backup, if nobody has said since that it may send; else None."""
+
     def claim_outbound(self, limit: int, now: datetime, lease: Lease, mailboxes: Sequence[str]) -> list[OutboundClaim]:
         """T4: rows that are due, the attempt counted; what matters most first."""
         ...

@@ -70,5 +70,14 @@ def test_a_loop_marker_belongs_to_one_address_and_is_no_message_id() -> None:
     assert tokens.loop_marker(KEY, "a@x.example") != tokens.loop_marker(KEY, "b@x.example")
 
 
+def test_what_former_secrets_made_is_still_known() -> None:
+    new = TokenKey(4, b"n" * 32, (KEY.secret,))
+    assert tokens.is_loop_marker(new, tokens.loop_marker(KEY, "a@x.example"), "a@x.example")
+    assert not tokens.is_loop_marker(KEY, tokens.loop_marker(new, "a@x.example"), "a@x.example")
+    bird = tokens.canary(KEY, "a@x.example", "20261125T120000000000")
+    assert tokens.canary_stamp(new, "a@x.example", bird) == "20261125T120000000000"
+    assert tokens.canary_stamp(TokenKey(4, b"n" * 32), "a@x.example", bird) is None
+
+
 def test_stages_and_events_are_written_as_they_are_named() -> None:
     assert all(member.value == member.name.lower() for kind in (Stage, Event) for member in kind)

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from mailbox_service.adapters.database.restored_sql import RESTORED_AT, UNOPENED, moment_of
 from mailbox_service.adapters.database.sql import Sql, chunks
 from mailbox_service.adapters.database.tables import (
     folder,
@@ -58,25 +59,43 @@ class IntakeSql(Sql):
                 folder.c.mailbox == of, folder.c.name == name
             )
         ).all()
+        restored_at = moment_of(self.setting(RESTORED_AT))
+        if restored_at is not None and contact > restored_at:
+            restored_at = None  # a mailbox that was met later has nothing from before
+        unopened = any(row.first_uidnext == UNOPENED for row in known)
         for row in known:
             if row.uidvalidity == uidvalidity:
-                return ports.FolderState(ports.FolderId(row.id), of, name, uidvalidity, row.first_uidnext, contact)
+                first = row.first_uidnext if row.first_uidnext != UNOPENED else self._first_look(row.id, uidnext)
+                return ports.FolderState(ports.FolderId(row.id), of, name, uidvalidity, first, contact, restored_at)
         self._leave_behind([row.id for row in known], now)
         # Mail that lies in a folder at the first contact was there before the service. Not so after a change of
         # UIDVALIDITY, nor in a folder that appears later; there the dates tell.
-        first_uidnext = uidnext if first_run and not known else 0
+        first_uidnext = uidnext if unopened or (first_run and not known) else 0
         new = c.scalar(
             folder.insert()
             .values(mailbox=of, name=name, uidvalidity=uidvalidity, first_uidnext=first_uidnext, junk=junk)
             .returning(folder.c.id)
         )
-        return ports.FolderState(ports.FolderId(new or 0), of, name, uidvalidity, first_uidnext, contact)
+        folder_id = ports.FolderId(new or 0)
+        return ports.FolderState(folder_id, of, name, uidvalidity, first_uidnext, contact, restored_at)
+
+    def _first_look(self, folder_id: int, uidnext: int) -> int:
+        """The first look into a folder after a restore is like the first contact: what lies there was there before."""
+        self.connection.execute(
+            folder.update().where(folder.c.id == folder_id).values(first_uidnext=uidnext, caught_up_at=None)
+        )
+        return uidnext
 
     def _leave_behind(self, former: Sequence[int], now: datetime) -> None:
         """Nobody looks into a former UIDVALIDITY any more: no summary waits for it, and its UIDs name nothing."""
         if former:
             self.connection.execute(
                 folder.update().where(folder.c.id.in_(former), folder.c.caught_up_at.is_(None)).values(caught_up_at=now)
+            )
+            self.connection.execute(
+                folder.update()
+                .where(folder.c.id.in_(former), folder.c.first_uidnext == UNOPENED)
+                .values(first_uidnext=0)
             )
             self.connection.execute(
                 source.update()
@@ -222,17 +241,17 @@ class IntakeSql(Sql):
         self, batch: Sequence[ports.NewMessage], known: dict[tuple[str, str], Any], now: datetime
     ) -> None:
         """A message that somebody moved out of Junk is looked at once more, as mail of the inbox."""
-        rescued = []
+        rescued: dict[bool, list[int]] = {False: [], True: []}
         for item in batch:
             before = known.get((item.raw.origin.mailbox, item.sha256))
             if before is not None and _rescues(item, before):
-                rescued.append(before.id)
-        if rescued:
-            self.connection.execute(
-                message.update()
-                .where(message.c.id.in_(rescued))
-                .values(state="waiting", junk=False, attempts=0, lease_until=None, due_at=now)
-            )
+                rescued[item.raw.origin.quiet].append(before.id)
+        for quiet, ids in rescued.items():
+            if ids:
+                values = {"state": "waiting", "junk": False, "attempts": 0, "lease_until": None, "due_at": now}
+                # Rescued before a restore, it was answered then.
+                values |= {"quiet": True} if quiet else {}
+                self.connection.execute(message.update().where(message.c.id.in_(ids)).values(values))
 
     # --- T2: claims ----------------------------------------------------------------------------------------
 

@@ -49,16 +49,30 @@ def migrate(database: Database) -> tuple[str | None, str | None]:
 
 def _migrate(database: Database) -> tuple[str | None, str | None]:
     with database.engine.begin() as connection:
-        if not database.is_sqlite:
-            connection.execute(sa.text("select pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        lock(connection)
         before = MigrationContext.configure(connection).get_current_revision()
-        config = _config()
-        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-        if before is not None and before not in known:
+        if before is not None and before not in known_revisions():
             raise PermanentError(f"the database has schema {before}, made by a newer version of this program")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        upgrade(connection, "head")
         return before, MigrationContext.configure(connection).get_current_revision()
+
+
+def lock(connection: sa.Connection) -> None:
+    """Nobody else migrates until this transaction ends; on SQLite it is alone anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("select pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+
+
+def upgrade(connection: sa.Connection, revision: str) -> None:
+    """Apply what is missing up to `revision`, in the caller's transaction."""
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def known_revisions() -> set[str]:
+    """All schemas that this program can read, old ones included."""
+    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
 
 
 def differences(database: Database) -> list[str]:

@@ -14,6 +14,7 @@ from mailbox_service.services import ports
 from mailbox_service.services.ports import OutboundId
 
 PAUSED = "outbox_paused"
+FROZEN = "outbox_frozen"  # by a restore, until a person has looked at what would go out
 INSTANCE = "instance"
 
 
@@ -21,7 +22,8 @@ class OutboxSql(Sql):
     """Rows of the outbox."""
 
     def outbox_paused(self) -> bool:
-        return self.setting(PAUSED) == "yes"
+        stops = sa.select(sa.exists().where(setting.c.name.in_((PAUSED, FROZEN)), setting.c.value == "yes"))
+        return bool(self.connection.scalar(stops))
 
     def pause_outbox(self, paused: bool) -> None:
         self.put_setting(PAUSED, "yes" if paused else "no")

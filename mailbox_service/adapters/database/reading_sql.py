@@ -129,8 +129,10 @@ class ReadingSql(Sql):
         name_of_mailbox: str | None = None,
         state: str | None = None,
         case_id: int | None = None,
+        among: Sequence[int] | None = None,
         limit: int | None = None,
     ) -> list[Row]:
+        """Mails of the outbox, oldest first; `among`: only these numbers."""
         o = outbound.c
         shown = sa.case((o.bounced_at.is_not(None), BOUNCED), else_=o.state)
         query = (
@@ -155,6 +157,8 @@ class ReadingSql(Sql):
         for column, value in ((o.mailbox, name_of_mailbox), (shown, state), (o.case_id, case_id)):
             if value is not None:
                 query = query.where(column == value)
+        if among is not None:
+            query = query.where(o.id.in_(among))
         if limit is not None:
             query = query.limit(limit)
         return [dict(row._mapping) for row in reversed(self.connection.execute(query).all())]

@@ -10,9 +10,9 @@ import sqlite3
 import stat
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -38,6 +38,8 @@ POSTGRES_CONNECTION = {
     "tcp_user_timeout": 30_000,  # milliseconds
 }
 BUSY_TIMEOUT_SECONDS = 5
+# The execution option of a connection that only reads.
+SNAPSHOT = "mailbox_service_snapshot"
 WORKER_SLOTS = 64
 PRAGMAS = (
     "journal_mode=WAL",
@@ -105,6 +107,24 @@ class Database:
             except sa.exc.TimeoutError as error:
                 raise TemporaryError("database: no connection is free") from error
         raise AssertionError("unreachable")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """One consistent view of everything, for long readers: no writer waits for it, and it sees nothing of what
+        they commit meanwhile.
+
+        Raises: TemporaryError.
+        """
+        options: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        try:
+            with self.engine.connect() as connection:
+                connection.execution_options(**({SNAPSHOT: True} if self.is_sqlite else options))
+                if self.is_sqlite:
+                    # The view begins with the first read.
+                    connection.exec_driver_sql("select 1 from sqlite_master limit 1").all()
+                yield connection
+        except (sa.exc.DBAPIError, sqlite3.Error) as error:
+            raise TemporaryError(f"database: {describe(error)}") from error
 
     @property
     def identity(self) -> str:
@@ -213,7 +233,7 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
 
 
 def _sqlite_begin(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(SNAPSHOT) else "BEGIN IMMEDIATE")
 
 
 def _collision(error: Exception) -> bool:
