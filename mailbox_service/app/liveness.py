@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
 from mailbox_service.adapters.database.storage import Database
 from mailbox_service.adapters.imap import FolderWatcher
 from mailbox_service.adapters.systemd import Notifier
-from mailbox_service.app.clock import now
 from mailbox_service.app.service import Service
 from mailbox_service.errors import TemporaryError
 from mailbox_service.services.signals import Bell, Pulse
@@ -67,7 +66,7 @@ class Liveness:
         if self._service is None:
             return ["starting"]
         away = [] if self.database_up else ["the database does not answer"]
-        return self.problems() + away + unheard(self._service, now())
+        return self.problems() + away + unheard(self._service)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -102,7 +101,7 @@ class Liveness:
         self._database.beat()
 
 
-def unheard(service: Service, moment: datetime) -> list[str]:
+def unheard(service: Service) -> list[str]:
     """The folders that were not looked at within their limit, and the doors that are not open."""
     found = [
         f"door {listener.kind}: {listener.status.last_error or 'not open'}"
@@ -114,17 +113,16 @@ def unheard(service: Service, moment: datetime) -> list[str]:
             continue
         limit = POLLS_MISSED * mailbox.imap.poll_interval + HEARD_WITHIN
         for watcher in service.sources[mailbox.name].watchers:
-            if not heard(watcher, moment - limit):
+            if not heard(watcher, limit):
                 what = "login refused" if watcher.status.login_refused else "not looked at in time"
                 found.append(f"mailbox {mailbox.name}, folder {watcher.status.folder}: {what}")
     return found
 
 
-def heard(watcher: FolderWatcher, since: datetime) -> bool:
-    """Whether the folder was compared after `since`, or a long pass goes on. A Junk folder need not exist."""
+def heard(watcher: FolderWatcher, within: timedelta) -> bool:
+    """Whether the folder was compared, or mail of it stored, within so long. A Junk folder need not exist."""
     status = watcher.status
     if watcher.junk and not status.found:
         return True
-    if status.connected and status.backlog:
-        return True
-    return status.last_poll_at is not None and status.last_poll_at >= since
+    begun = status.last_poll_at is not None or status.backlog > 0
+    return begun and watcher.silent_seconds <= within.total_seconds()

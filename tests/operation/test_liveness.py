@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -86,9 +85,15 @@ async def test_a_mail_server_that_is_away_is_no_reason_to_be_killed(service: Ser
             "mailbox security, folder Junk: not looked at in time",
         ]
         assert f"STATUS={'; '.join(life.unready())}" in manager.listen()
-        for watcher in service.sources["security"].watchers:
-            watcher.status.last_poll_at = now() - timedelta(seconds=200)
+        inbox, junk = service.sources["security"].watchers
+        inbox.status.last_poll_at = now()
+        junk.status.found = False
         assert life.unready() == []
+        inbox.status.heard_at -= 200
+        assert life.unready() == []  # three polls and a minute
+        inbox.status.heard_at -= 100
+        assert life.unready() == ["mailbox security, folder INBOX: not looked at in time"]
+        inbox.status.heard_at += 300
         await until(lambda: "STATUS=watching security" in manager.listen())
 
 
