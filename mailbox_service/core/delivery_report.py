@@ -17,6 +17,7 @@ from mailbox_service.core.message import ParsedMessage
 # One mail of ours has one recipient; an alias or list behind it may have more.
 RECIPIENTS = 50
 FIELD_CHARS = 1_000
+FIELDS_CHARS = 64_000  # fifty recipients with a kilobyte each
 # What a mail system says itself stands before the message it returns, within a screen or two.
 OPENING_CHARS = 8_000
 
@@ -222,8 +223,8 @@ _FAILED_WORDS = (
 
 def read_report(message: ParsedMessage) -> DeliveryReport:
     """What a message that is a bounce says. Whether it is one, `core/automatic.py` tells."""
-    groups = (group for text in message.delivery_status for group in _groups(text))
-    return DeliveryReport(tuple(map(_of_fields, islice(groups, RECIPIENTS))), _of_words(message))
+    fields = "\n\n".join(message.delivery_status)[:FIELDS_CHARS]
+    return DeliveryReport(tuple(map(_of_fields, islice(_groups(fields), RECIPIENTS))), _of_words(message))
 
 
 # --- fields of RFC 3464 ------------------------------------------------------------------------------------

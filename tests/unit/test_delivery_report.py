@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailbox_service.core.automatic import Automatic, recognise
-from mailbox_service.core.delivery_report import FIELD_CHARS, RECIPIENTS, Fate, RecipientReport, read_report
+from mailbox_service.core.delivery_report import (
+    FIELD_CHARS,
+    FIELDS_CHARS,
+    RECIPIENTS,
+    Fate,
+    RecipientReport,
+    read_report,
+)
 from mailbox_service.core.message import parse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -199,6 +206,11 @@ def test_any_report_is_read_within_bounds(lines: list[tuple[str, str, str]], wor
         assert one.fate is not Fate.HARD or one.status[:1] in ("5", "")
     if not any(word in fields.lower() for word in ("fail", "5.", "5")):
         assert all(not one.fate.failed for one in report.fields)
+
+
+def test_fields_behind_the_limit_are_not_read() -> None:
+    late = "X-Filler: " + "x\n " * FIELDS_CHARS + "\n\nFinal-Recipient: rfc822; a@b\nAction: failed\nStatus: 5.1.1"
+    assert read_report(parse(dsn(late))).fields == ()
 
 
 def test_a_report_on_a_hundred_thousand_recipients_is_cut_off() -> None:
