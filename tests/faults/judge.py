@@ -30,7 +30,7 @@ def _intact(records: Records) -> set[str]:
 
 def what_is_on_file_is_whole(history: History, records: Records) -> Iterator[str]:
     """No row without its bytes, and no bytes but those that were given."""
-    known = {_digest(data) for data in (*history.given, *history.promised)}
+    known = {_digest(data) for data in (*history.given, *history.offered)}
     for message in records.messages:
         if _digest(message.data) != message.sha256 or message.sha256 not in known:
             yield f"message {message.id} is not what was given"

@@ -61,7 +61,8 @@ class History:
     """What happened, told by those who watched from outside."""
 
     given: list[bytes] = field(default_factory=list)  # lay in the mailbox at any time
-    promised: list[bytes] = field(default_factory=list)  # handed in at a door that answered 250
+    offered: list[bytes] = field(default_factory=list)  # pushed at a door, whatever it answered
+    promised: list[bytes] = field(default_factory=list)  # pushed at a door that answered 250
     fetched: dict[Place, str] = field(default_factory=dict)  # went over the wire whole -> digest
     told: list[Told] = field(default_factory=list)
     accepted: list[Accepted] = field(default_factory=list)

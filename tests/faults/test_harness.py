@@ -134,7 +134,7 @@ SEEN = Records((MESSAGE,), (), (MAIL,), (), ())
 
 def happened() -> History:
     accepted = [Accepted("a@x", "<1@x>", b"mail")]
-    return History([DATA], [DATA], {PLACE: DIGEST}, [Told("MOVE", PLACE, DIGEST)], accepted)
+    return History([DATA], [DATA], [DATA], {PLACE: DIGEST}, [Told("MOVE", PLACE, DIGEST)], accepted)
 
 
 def test_a_good_history_is_found_good() -> None:
