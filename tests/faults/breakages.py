@@ -5,6 +5,7 @@ They change the program from outside, at doors that it will keep: SQL as it is s
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -21,6 +22,7 @@ from mailbox_service.adapters.database import storage
 from mailbox_service.adapters.database.transaction import SqlTransaction
 from mailbox_service.adapters.imap import settings, source
 from mailbox_service.adapters.imap.session import Session
+from mailbox_service.services.deliveries import Deliveries
 from mailbox_service.services.intake import Intake
 from mailbox_service.services.outbox import Outbox
 from mailbox_service.services.ports import OutboundClaim, RawMessage
@@ -103,6 +105,17 @@ def message_dropped() -> None:
     _replace(Intake, accept=accept)
 
 
+def promise_before_commit() -> None:
+    """A door answers for a message that is stored a moment later."""
+    storing = Deliveries.deliver
+    later: set[asyncio.Task[None]] = set()
+
+    async def deliver(self: Deliveries, raw: RawMessage) -> None:
+        later.add(asyncio.create_task(storing(self, raw)))
+
+    _replace(Deliveries, deliver=deliver)
+
+
 def commits_not_synced() -> None:
     """SQLite is told that a commit need not reach the disk (synchronous=NORMAL)."""
     storage.PRAGMAS = tuple(pragma.replace("=FULL", "=NORMAL") for pragma in storage.PRAGMAS)  # type: ignore[assignment]
@@ -128,6 +141,7 @@ BREAKAGES: dict[str, Callable[[], None]] = {
         mail_not_frozen,
         outcome_not_recorded,
         message_dropped,
+        promise_before_commit,
         commits_not_synced,
         poison_kills,
     )
