@@ -1,0 +1,155 @@
+"""What the fuzzer calls with any bytes: each target checks what holds whatever comes, and raises where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mailbox_service.core import message as module
+from mailbox_service.core.automatic import recognise
+from mailbox_service.core.composition import is_message_id
+from mailbox_service.core.display import harmless
+from mailbox_service.core.evidence import parse_results
+from mailbox_service.core.message import ADDRESSES, PARTS, TEXT_LIMIT_CHARS
+from mailbox_service.core.message.addresses import ADDR_SPEC_CHARS, DISPLAY_NAME_CHARS, read_addresses
+from mailbox_service.core.message.attachments import FILENAME_CHARS, safe_filename
+from mailbox_service.core.message.charsets import decode
+from mailbox_service.core.message.fields import (
+    HEADER_FIELDS,
+    HEADER_LIST_CHARS,
+    decode_words,
+    media_type,
+    message_ids,
+    one_message_id,
+    parameters,
+    parse_date,
+    read_fields,
+)
+from mailbox_service.core.message.html import TAGS, html_to_text
+from mailbox_service.core.message.reading import TEXTS_LIMIT_CHARS
+
+Target = Callable[[bytes], None]
+
+MAIL = Path(__file__).resolve().parents[1] / "data" / "mail"
+# Without the safety net of `parse`, which would hide a fault.
+strict = module._parse
+
+
+def message(data: bytes) -> None:
+    """The whole parser, and the rules for automatic mail over what it found."""
+    parsed = strict(data)
+    assert len(parsed.texts) + len(parsed.attachments) <= 2 * PARTS + 2
+    assert sum(len(t.text) for t in parsed.texts) <= TEXTS_LIMIT_CHARS + TEXT_LIMIT_CHARS
+    assert all("\0" not in t.text and "\r" not in t.text for t in parsed.texts)
+    assert harmless(parsed.subject) == parsed.subject and harmless(parsed.from_display) == parsed.from_display
+    for attachment in parsed.attachments:
+        assert harmless(attachment.filename) == attachment.filename and "/" not in attachment.filename
+        assert attachment.size_bytes >= 0
+    kind = recognise(parsed)
+    assert kind.suppress_answer or not kind.reasons
+
+
+def addresses(data: bytes) -> None:
+    """An address field; a clean one means what it says."""
+    listed = read_addresses(data.decode("latin-1")[:HEADER_LIST_CHARS])
+    assert len(listed.addresses) <= ADDRESSES
+    for address in listed.addresses:
+        assert address.addr_spec.count("@") == 1 and len(address.addr_spec) <= ADDR_SPEC_CHARS
+        assert harmless(address.addr_spec) == address.addr_spec
+        assert harmless(address.display_name) == address.display_name
+        assert len(address.display_name) <= DISPLAY_NAME_CHARS
+        raw = address.addr_spec.encode().decode("latin-1")
+        again = read_addresses(raw)
+        assert again.clean and [a.addr_spec for a in again.addresses] == [address.addr_spec]
+
+
+def fields(data: bytes) -> None:
+    """A header block, and the values in it as everything that a value can be."""
+    found = read_fields(data, 0, len(data))
+    assert len(found.items) <= HEADER_FIELDS + 1 and 0 <= found.body_start <= len(data)
+    assert found.authors >= sum(name == "from" for name, _ in found.items[:HEADER_FIELDS])
+    for name, value in found.items:
+        assert name == name.lower() and len(value) <= HEADER_LIST_CHARS and "\n" not in value
+        ids, _ = message_ids(value)
+        assert all(i.isprintable() and " " not in i for i in ids)
+        single = one_message_id(value)
+        assert single is None or single == value
+        assert not is_message_id(value) or len(value.split()) == 1
+        parse_date(value)
+        kind, rest = media_type(value)
+        assert kind == kind.lower()
+        for parameter in parameters(rest).values():
+            name = safe_filename(parameter, 1, kind)
+            assert 0 < len(name) <= FILENAME_CHARS and harmless(name) == name and "/" not in name
+
+
+def words(data: bytes) -> None:
+    """Encoded words."""
+    shown = decode_words(data.decode("latin-1"))
+    assert len(shown) <= 4 * len(data) + 4
+    assert data.isascii() is False or b"=?" in data or shown == data.decode()
+
+
+def html(data: bytes) -> None:
+    """HTML to text."""
+    source = decode(data)
+    text, left = html_to_text(source)
+    assert 0 <= left <= TAGS
+    # A tag may add a bullet, a rule, a link's marks or the marks of up to twenty quotes before a line.
+    assert len(text) <= 60 * len(source) + 60
+    few, _ = html_to_text(source, 3)
+    assert len(few) <= 60 * len(source) + 60
+
+
+def results(data: bytes) -> None:
+    """Authentication-Results (RFC 8601)."""
+    read = parse_results(data.decode("latin-1"))
+    if read is not None:
+        server, methods = read
+        assert server and data.isascii()
+        assert all(m.method and m.result for m in methods)
+
+
+TARGETS: dict[str, Target] = {
+    "message": message,
+    "addresses": addresses,
+    "fields": fields,
+    "words": words,
+    "html": html,
+    "results": results,
+}
+
+_ADDRESSES = (
+    b"Rita <rita@research.example>",
+    b'"R. \\"x" (c (d)) <"a b"@[127.0.0.1]>, g: a@b.example, c@d.example;',
+    "Zoë <zoë@bücher.example>".encode(),
+)
+_RESULTS = (
+    b"mx.example; dmarc=pass header.from=a.example; dkim=pass (2048-bit) header.d=a.example header.b=ab/c+=",
+    b'mx.example 1; spf=fail reason="no (really)" smtp.mailfrom=a=b@c.example; none',
+    b"mx.example; none",
+)
+
+
+def seeds(name: str) -> Iterator[bytes]:
+    """Inputs to begin with: the free mails of the tests (their notices stand beside them) and pieces of them."""
+    mails = [path.read_bytes()[:4096] for path in sorted(MAIL.glob("*.eml"))]
+    match name:
+        case "addresses":
+            yield from _ADDRESSES
+            yield from (value.encode("latin-1") for n, value in _fields(mails) if n in ("from", "to", "cc"))
+        case "words":
+            yield from (value.encode("latin-1") for _, value in _fields(mails) if "=?" in value)
+        case "fields":
+            yield from (data.partition(b"\n\n")[0][:2048] for data in mails)
+        case "html":
+            yield from (data[data.lower().find(b"<html") :][:2048] for data in mails if b"<html" in data.lower())
+        case "results":
+            yield from _RESULTS
+        case _:
+            yield from mails
+
+
+def _fields(mails: list[bytes]) -> Iterator[tuple[str, str]]:
+    for data in mails:
+        yield from read_fields(data, 0, len(data)).items
