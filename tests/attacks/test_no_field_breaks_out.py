@@ -46,6 +46,9 @@ BREAKS = (
     "%0d%0aBcc:",
     "\x0b\x0c",
     "\udcff\udcfe",
+    "\U000e0065\U000e0076",
+    "\ufe01\U000e0155",
+    "\x1b[2J\x1b]8;;https://x.example\x1b\\",
 )
 FROMS = (
     "{}<rita@research.example>",
@@ -94,7 +97,7 @@ async def test_whatever_stands_in_a_field_the_mails_keep_their_shape(house: Hous
         assert not any(byte < 32 and byte not in b"\r\n" for byte in head) and b"\x7f" not in head
         assert head.replace(b"\r\n", b"").count(b"\r") == head.replace(b"\r\n", b"").count(b"\n") == 0
         assert not {c for c in one.body if c not in "\r\n" and (ord(c) < 32 or 0x7F <= ord(c) < 0xA0)}
-        assert not {"\u202e", "\u2028"} & set(one.body)
+        assert not {"\u202e", "\u2028", "\U000e0065", "\ufe01", "\U000e0155"} & set(one.body)
         assert "evil" not in str(one.mail["To"]) + str(one.mail["From"]) + one.subject
     assert await house.rows("select count(*) from outbound where state != 'sent'") == [(0,)]
     assert await house.rows("select count(*) from message where state != 'done'") == [(0,)]

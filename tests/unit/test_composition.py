@@ -8,11 +8,13 @@ from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.utils import parseaddr
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailbox_service.core import composition
 from mailbox_service.core.composition import Outgoing, compose, is_address, is_message_id
 
 MAIL = Outgoing(
@@ -234,3 +236,9 @@ def test_the_signature_separator_keeps_its_blank() -> None:
 def test_validation_is_total(text: str) -> None:
     assert is_address(text) in (True, False)
     assert is_message_id(text) in (True, False)
+
+
+@given(st.text("a\r\n", max_size=60).map(str.encode))
+def test_lines_fit_exactly_when_the_longest_one_does(data: bytes) -> None:
+    with mock.patch.object(composition, "LINE_LIMIT_CHARS", 4):
+        assert composition._lines_fit(data) is (max(map(len, data.split(b"\r\n"))) <= 4)

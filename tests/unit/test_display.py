@@ -49,6 +49,12 @@ def test_printable_ascii_stays_as_it_is(text: str) -> None:
         ("a\tb", "a    b"),
         ("a\r\nb\rc\nd", "a b c d"),
         ("\ud800x", "x"),
+        ("a\U000e0041\U000e0042b", "ab"),  # tags
+        ("a\ufe01\U000e0155b", "ab"),  # selectors of variants, which can carry any bytes
+        ("a\u3164\u115f\uffa0\u034fb", "ab"),  # fillers
+        ("☎\ufe0f 1\ufe0f\u20e3", "☎\ufe0f 1\ufe0f\u20e3"),
+        ("a" + "\u0301" * 50 + "b", "a" + "\u0301" * 8 + "b"),
+        ("Ệ e\u0323\u0302", "Ệ e\u0323\u0302"),
         ("نمی\u200cخواهم", "نمی\u200cخواهم"),
         ("👩\u200d💻", "👩\u200d💻"),
         ("Grüße, 報告 – „Zitat“", "Grüße, 報告 – „Zitat“"),
