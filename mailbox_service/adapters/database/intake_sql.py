@@ -269,7 +269,8 @@ class IntakeSql(Sql):
             wanted = (
                 sa.select(message.c.id)
                 .where(free, tried)
-                .order_by(message.c.due_at, message.c.id)
+                # The fewest attempts first: what waits beside a poisonous message is not held up until that is held.
+                .order_by(message.c.attempts, message.c.due_at, message.c.id)
                 .limit(rows_wanted)
                 .with_for_update(skip_locked=True)
             )
