@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from mailbox_service.core.evidence import organisational_domain
 from mailbox_service.core.message import Address
 
 Key = tuple[str, datetime]  # name of the budget, start of its window
-_DOTS_IGNORED = frozenset({"gmail.com", "googlemail.com"})
+# Domains of one provider under which a user has the same mailbox.
+_SAME_MAILBOX = {
+    "googlemail.com": "gmail.com",
+    "protonmail.com": "proton.me",
+    "protonmail.ch": "proton.me",
+    "pm.me": "proton.me",
+    "me.com": "icloud.com",
+    "mac.com": "icloud.com",
+    "ya.ru": "yandex.ru",
+    "yandex.com": "yandex.ru",
+    "yandex.by": "yandex.ru",
+    "yandex.kz": "yandex.ru",
+}
+# What these providers overlook in a local part; Yandex takes "-" and "." for one another, which comes to the same here.
+_OVERLOOKED = {"gmail.com": ".", "proton.me": "._-", "yandex.ru": ".-"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +67,7 @@ class AnswerBudget:
             (keys[2], limits.per_hour, HOUR_LIMIT),
             (keys[3], limits.sender_per_day, SUBJECT_LIMIT),
         )
-        if sender.domain.lower() in limits.public_providers:
+        if ascii_domain(sender.domain) in limits.public_providers:
             caps = (caps[0], *caps[2:])
         for key, cap, refusal in caps:
             # At least one, so that halving a small cap does not silence everybody.
@@ -80,9 +96,10 @@ def answer_keys(
     """
     kind = "authenticated" if authenticated else "unauthenticated"
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    domain = ascii_domain(sender.domain)
     return (
         (f"{mailbox}/{kind}/sender/{_person(sender)}", day),
-        (f"{mailbox}/{kind}/domain/{organisational_domain(sender.domain) or sender.domain}", day),
+        (f"{mailbox}/{kind}/domain/{organisational_domain(domain) or domain}", day),
         (f"{mailbox}/{kind}/hour", hour_of(now)),
         (f"{mailbox}/{kind}/subject/{sender.key}/{_alike(subject)}", day - timedelta(days=day.weekday())),
     )
@@ -99,15 +116,41 @@ def _alike(subject: str) -> str:
 def _person(sender: Address) -> str:
     """One key for all the spellings that reach one person; else a forger fills a mailbox by varying them."""
     local, _, domain = sender.key.rpartition("@")
+    domain = ascii_domain(domain)
+    domain = _SAME_MAILBOX.get(domain, domain)
+    if local.startswith('"') and local.endswith('"'):
+        local = local[1:-1]  # the quotes are no part of it (RFC 5321 §4.1.2)
+    local = unicodedata.normalize("NFKC", local).casefold()
     local = local.partition("+")[0] or local  # a detail (RFC 5233)
-    if domain in _DOTS_IGNORED:
-        local = local.replace(".", "")
+    for character in _OVERLOOKED.get(domain, ""):
+        local = local.replace(character, "")
     return f"{local}@{domain}"
 
 
+@lru_cache(maxsize=1024)
+def ascii_domain(domain: str) -> str:
+    """The domain that mail servers make of this one: width, case and dots mapped, then A-labels (RFC 5890, UTS 46)."""
+    mapped = unicodedata.normalize("NFKC", domain).casefold().replace("\u3002", ".").strip(".")
+    try:
+        return mapped.encode("idna").decode("ascii")
+    except UnicodeError:
+        return mapped
+
+
 def new_cases_key(mailbox: str, now: datetime) -> Key:
-    """The counter of what maintainers are told at once in this hour: new cases, messages added, holds."""
+    """The counter of what maintainers are told at once in this hour: new cases, holds."""
     return (f"{mailbox}/cases", hour_of(now))
+
+
+def messages_added_key(mailbox: str, now: datetime) -> Key:
+    """The same for messages added to cases: a flood of new cases must not hide a conversation that is going on."""
+    return (f"{mailbox}/messages", hour_of(now))
+
+
+def in_maintainers_name_key(mailbox: str, maintainer: str, now: datetime) -> Key:
+    """The counter of what came unproven in the name of a maintainer on this day."""
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return (f"{mailbox}/maintainer/{maintainer.lower()}", day)
 
 
 def failures_key(mailbox: str, now: datetime) -> Key:

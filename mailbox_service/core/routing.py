@@ -58,6 +58,7 @@ class Subject:
     addressed_to_us: bool  # one of the mailbox's addresses stands in To or Cc
     from_ourselves: bool  # From is one of the mailbox's own addresses
     from_team: bool = False  # From is the address that redirects point to
+    addressed_to_team: bool = False  # that address stands in To or Cc
     service_mail: bool = False  # carries the loop header of a service like this one, ours or another's
     service_notice: bool = False  # and is a notice of a report, says that header
 
@@ -159,6 +160,9 @@ def _by_sorter(subject: Subject, thread: Thread, ack_unauthenticated: bool) -> R
     if subject.outcome is Outcome.UNSURE:
         return _new_case(subject, thread, "unsure, so it is a report until read", ack_unauthenticated, unsure=True)
     refusal = answer_refusal(subject, ack_unauthenticated=ack_unauthenticated)
+    if subject.addressed_to_team and not refusal:
+        # The team's address may be forwarded to this one, and who asked there must not be told to ask there.
+        refusal = "it was written to the team's address too"
     return Routing(
         Disposition.REDIRECT,
         "sorted as no security matter",

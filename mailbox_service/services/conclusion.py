@@ -12,7 +12,15 @@ from datetime import datetime
 
 from mailbox_service.core import tokens
 from mailbox_service.core.automatic import LOOP_MARKER, Automatic
-from mailbox_service.core.budget import SENDER_LIMIT, AnswerBudget, Key, answer_keys, new_cases_key
+from mailbox_service.core.budget import (
+    SENDER_LIMIT,
+    AnswerBudget,
+    Key,
+    answer_keys,
+    in_maintainers_name_key,
+    messages_added_key,
+    new_cases_key,
+)
 from mailbox_service.core.case import Event
 from mailbox_service.core.delivery_report import Fate
 from mailbox_service.core.evidence import AuthResult
@@ -42,6 +50,9 @@ REDIRECT_ANSWERED = "its redirect was answered"
 UNREADABLE_BOUNCE = "a mail of ours came back, and the report cannot be read: please look"
 TOO_LARGE = "larger than max_message_size: only its header was fetched"
 SUBJECT_CHARS = 500
+# A maintainer's mail program that answers every notice, and carries no sign of being one, must not cause a notice by
+# each of its answers. A person whose mail server proves nothing writes less on a day, and the digest names the rest.
+UNPROVEN_IN_MAINTAINERS_NAME_PER_DAY = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +172,7 @@ class _Desk:
         self.new_cases: list[OpenCase] = []
         self.canaries: list[tuple[Mailbox, str, bool]] = []  # mailbox, stamp, found in Junk
         self.cases: dict[int, OpenCase] = {}  # number by which routing knows a case -> case
+        self._numbers: dict[int, int] = {}  # identity of the object -> number
         names = sorted({n for u in batch for n in (*u.names, u.message.message_id) if n is not None})
         rows = sorted({OutboundId(t.row) for u in batch for t in u.bounce_tokens})
         self.outbound: dict[str, list[KnownOutbound]] = {}
@@ -324,11 +336,9 @@ class _Desk:
         return self.cases[self._existing[id_]]
 
     def _number(self, case: OpenCase) -> int:
-        for number, known in self.cases.items():
-            if known is case:
-                return number
-        self.cases[len(self.cases) + 1] = case
-        return len(self.cases)
+        number = self._numbers.setdefault(id(case), len(self.cases) + 1)
+        self.cases[number] = case
+        return number
 
     def _case_of(self, understood: Understood, mailbox: Mailbox, routing: Routing) -> OpenCase | None:
         sealed = understood.message.encryption is not Encryption.NONE
@@ -372,7 +382,8 @@ class _Desk:
     def _budget_keys(self, batch: Sequence[Understood]) -> list[Key]:
         keys: set[Key] = set()
         for u in batch:
-            keys.add(new_cases_key(u.claim.mailbox, self.now))
+            keys.add(in_maintainers_name_key(u.claim.mailbox, u.sender_key, self.now))
+            keys |= {new_cases_key(u.claim.mailbox, self.now), messages_added_key(u.claim.mailbox, self.now)}
             if u.message.from_ is not None:
                 authenticated = u.authentication.result is AuthResult.PASS
                 keys.update(answer_keys(u.claim.mailbox, u.message.from_, u.message.subject, authenticated, self.now))
@@ -422,7 +433,11 @@ class _Desk:
         mailbox, understood, case, routing = decision.mailbox, decision.understood, decision.case, decision.routing
         if routing.disposition in (Disposition.CASE, Disposition.ATTACHED) and case is not None:
             limit = mailbox.notices.collect_above_per_hour
-            if self.budget.count(new_cases_key(mailbox.name, self.now)) > limit:
+            counter = new_cases_key if routing.disposition is Disposition.CASE else messages_added_key
+            if self._may_be_a_maintainers_robot(decision):
+                why = "one of many messages of this day in a maintainer's name, which proves nothing"
+                writes.collected.append(_item(decision, "digest", "unsure", why=why))
+            elif self.budget.count(counter(mailbox.name, self.now)) > limit:
                 writes.collected.append(_item(decision, "cases", routing.disposition.value))
             elif routing.disposition is Disposition.CASE:
                 writes.mails += self.correspondence.notice_case(
@@ -444,6 +459,13 @@ class _Desk:
             why = decision.no_answer or routing.why
             section = "unsure" if routing.disposition is Disposition.AUTOMATIC else routing.disposition.value
             writes.collected.append(_item(decision, "digest", section, why=why))
+
+    def _may_be_a_maintainers_robot(self, decision: Decision) -> bool:
+        sender, mailbox = decision.understood.sender_key, decision.mailbox
+        if decision.routing.verified or not mailbox.is_maintainer(sender):
+            return False
+        count = self.budget.count(in_maintainers_name_key(mailbox.name, sender, self.now))
+        return count > UNPROVEN_IN_MAINTAINERS_NAME_PER_DAY
 
 
 def _as_decided(understood: Understood, decided: str, mailbox: Mailbox) -> Routing:

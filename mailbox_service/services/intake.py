@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from mailbox_service.core.budget import AnswerBudget, new_cases_key
 from mailbox_service.core.routing import Disposition
 from mailbox_service.core.schedule import backoff
 from mailbox_service.errors import MailboxServiceError, TemporaryError
@@ -34,6 +35,7 @@ from mailbox_service.services.metering import (
 from mailbox_service.services.ports import (
     Claim,
     Clock,
+    CollectedItem,
     Finished,
     FolderId,
     FolderState,
@@ -374,8 +376,17 @@ def hold_exhausted(tx: Transaction, mailboxes: Mailboxes, correspondence: Corres
     """Messages that used up their attempts are kept for a person, and the maintainers are told."""
     claims = tx.exhausted_messages(MAX_ATTEMPTS, now, sorted(mailboxes))
     tx.finish([Finished(c, True, Disposition.HOLD, Mark.HELD, EXHAUSTED, case_id=c.case_id) for c in claims], now)
-    mails = [mail for c in claims for mail in correspondence.held(mailboxes[c.mailbox], c, EXHAUSTED)]
+    budget = AnswerBudget(tx.budgets(sorted({new_cases_key(c.mailbox, now) for c in claims})))
+    mails, collected = [], []
+    for c in claims:
+        # Whoever finds mail that we cannot work may send a thousand of it.
+        if budget.count(new_cases_key(c.mailbox, now)) > mailboxes[c.mailbox].notices.collect_above_per_hour:
+            collected.append(CollectedItem(c.mailbox, "digest", Disposition.HOLD, EXHAUSTED, message_id=c.id))
+        else:
+            mails += correspondence.held(mailboxes[c.mailbox], c, EXHAUSTED)
     tx.add_mails(mails, now, now + correspondence.lifetime)
+    tx.add_collected(collected, now)
+    tx.spend(budget.spent)
     return claims
 
 

@@ -68,6 +68,7 @@ def understand(claim: Claim, data: bytes, mailbox: Mailbox, sorter: Sorter) -> U
         addressed_to_us=_addressed_to(message, own, claim.envelope_to),
         from_ourselves=message.from_ is not None and _without_detail(message.from_.key) in own,
         from_team=message.from_ is not None and message.from_.key == mailbox.team_address.lower(),
+        addressed_to_team=any(a.key == mailbox.team_address.lower() for a in (*message.to, *message.cc)),
         service_mail=(marker := message.header(LOOP_MARKER)) is not None,
         service_notice=marker is not None and marker.rpartition(".")[2].startswith("notice"),
     )

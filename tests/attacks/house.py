@@ -122,6 +122,10 @@ class House:
             await self.intake.work(await self.intake.store(raws[start : start + 50]))
         return await self.settled()
 
+    def raw(self, data: bytes) -> RawMessage:
+        """The message as its source hands it over."""
+        return RawMessage(data, Origin(SourceKind.IMAP, self.name), self.now)
+
     async def settled(self) -> list[Sent]:
         """Everything worked off and delivered. Returns what went out since the last look."""
         await self.intake.work_off()
@@ -138,6 +142,9 @@ class House:
 
     async def rows(self, statement: str) -> list[tuple[Any, ...]]:
         return await self.database.transact(lambda tx: [tuple(r) for r in tx.connection.execute(sa.text(statement))])
+
+    async def rows_changed(self, statement: str) -> None:
+        await self.database.transact(lambda tx: tx.connection.execute(sa.text(statement)).close())
 
     async def dispositions(self) -> list[str]:
         """What became of every message, in the order of arrival."""

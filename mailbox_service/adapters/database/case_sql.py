@@ -14,6 +14,9 @@ from mailbox_service.core.routing import Disposition
 from mailbox_service.services import ports
 from mailbox_service.services.ports import MessageId
 
+# A mail has one Message-ID, and a copy or two by other ways. Whoever sends thousands with one id must not make every
+# later mail that names it as slow as they are many; the oldest are kept, since nobody can be earlier than the first.
+NAMED_ALIKE = 20
 ANSWERED = (Disposition.CASE, Disposition.ATTACHED, Disposition.REDIRECT)
 
 
@@ -21,6 +24,9 @@ class CaseSql(Sql):
     """What T3 asks of and writes about cases."""
 
     def messages_named(self, message_ids: Sequence[str]) -> list[ports.KnownMessage]:
+        place = sa.func.row_number().over(partition_by=message.c.header_message_id, order_by=message.c.id)
+        named = sa.select(message.c.id, place.label("place")).where(message.c.header_message_id.in_(message_ids))
+        oldest = named.subquery()
         rows = self.connection.execute(
             sa.select(
                 message.c.header_message_id,
@@ -35,8 +41,10 @@ class CaseSql(Sql):
                 message.c.no_answer,
                 message.c.content_sha256,
             )
-            .select_from(message.outerjoin(cases, message.c.case_id == cases.c.id))
-            .where(message.c.header_message_id.in_(message_ids))
+            .select_from(
+                oldest.join(message, message.c.id == oldest.c.id).outerjoin(cases, message.c.case_id == cases.c.id)
+            )
+            .where(oldest.c.place <= NAMED_ALIKE)
             .order_by(message.c.id)
         )
         return [
