@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import structlog
 
 from mailbox_service.adapters.systemd import Notifier
 from mailbox_service.app import liveness, now
-from mailbox_service.app.liveness import Liveness
+from mailbox_service.app.liveness import Liveness, unheard
 from mailbox_service.app.service import Service
 from mailbox_service.config import load
 from mailbox_service.errors import TemporaryError
@@ -170,3 +171,21 @@ async def test_a_change_of_configuration_that_hangs_is_a_problem(manager: Manage
     assert life.problems() == []
     life._switch = Pulse(-1)
     assert life.problems() == ["the change of the configuration hangs"]
+
+
+async def test_a_door_that_is_not_open_makes_the_service_unready_and_says_why(tmp_path: Path, sqlite_url: str) -> None:
+    text = re.sub(r"    imap: .*\n", "", CONFIG.format(url=sqlite_url))
+    (tmp_path / "config.yaml").write_text(f"{text}intake: {{lmtp: {{socket: s}}}}\n")
+    (tmp_path / "s").mkdir()
+    service = Service.open(load(tmp_path / "config.yaml", {}))
+    assert unheard(service) == ["door lmtp: not open"]
+    (listener,) = service.listeners
+    with pytest.raises(TemporaryError):
+        await listener.serve()
+    assert unheard(service) == [f"door lmtp: {tmp_path}/s: is there, and is no socket"]
+    (tmp_path / "s").rmdir()
+    serving = asyncio.create_task(listener.serve())
+    await until(lambda: unheard(service) == [])
+    await listener.close()
+    await serving
+    await service.close()
