@@ -8,6 +8,7 @@ from pathlib import Path
 from mailbox_service.core import message as module
 from mailbox_service.core.automatic import recognise
 from mailbox_service.core.composition import is_message_id
+from mailbox_service.core.delivery_report import read_report
 from mailbox_service.core.display import harmless
 from mailbox_service.core.evidence import parse_results
 from mailbox_service.core.message import ADDRESSES, PARTS, TEXT_LIMIT_CHARS
@@ -36,7 +37,7 @@ strict = module._parse
 
 
 def message(data: bytes) -> None:
-    """The whole parser, and the rules for automatic mail over what it found."""
+    """The whole parser; the rules for automatic mail and the reader of delivery reports over what it found."""
     parsed = strict(data)
     assert len(parsed.texts) + len(parsed.attachments) <= 2 * PARTS + 2
     assert sum(len(t.text) for t in parsed.texts) <= TEXTS_LIMIT_CHARS + TEXT_LIMIT_CHARS
@@ -47,6 +48,7 @@ def message(data: bytes) -> None:
         assert attachment.size_bytes >= 0
     kind = recognise(parsed)
     assert kind.suppress_answer or not kind.reasons
+    read_report(parsed)
 
 
 def addresses(data: bytes) -> None:
