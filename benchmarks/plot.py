@@ -18,13 +18,18 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One series. `style` is a class of the page; `dots` shows each point; `steps` draws it as a staircase."""
+    """One series. `style` is a class of the page; `dots` shows each point; `steps` draws it as a staircase.
+
+    The label stands where the line ends, or at the point numbered `label_at`; with `label_left` before it.
+    """
 
     label: str
     points: Sequence[Point]
     style: str
     dots: bool = False
     steps: bool = False
+    label_at: int = -1
+    label_left: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +67,14 @@ class Chart:
         ]
         for goal in self.goals:
             parts += _goal(goal, across, up)
-        labels = _apart([(up(line.points[-1][1]), line) for line in self.lines])
+        labels = _apart([(up(line.points[line.label_at][1]), line) for line in self.lines])
         for line, at in labels:
             parts += _line(line, across, up)
-            x = across(line.points[-1][0]) + 8
+            x = across(line.points[line.label_at][0]) + (-8 if line.label_left else 8)
+            side = "end" if line.label_left else "start"
             parts.append(
-                f'<text class="{line.style} label" x="{x:.1f}" y="{at + 4:.1f}">{html.escape(line.label)}</text>'
+                f'<text class="{line.style} label" x="{x:.1f}" y="{at + 4:.1f}" text-anchor="{side}">'
+                f"{html.escape(line.label)}</text>"
             )
         return "\n".join([*parts, "</svg>"])
 
@@ -142,7 +149,7 @@ def _goal(goal: Goal, across: Callable[[float], float], up: Callable[[float], fl
     x = across(goal.x)
     return [
         f'<circle class="goal" cx="{x:.1f}" cy="{y:.1f}" r="5"/>',
-        f'<text class="goal" x="{x + 10:.1f}" y="{y + 4:.1f}">{html.escape(goal.label)}</text>',
+        f'<text class="goal" x="{x:.1f}" y="{y - 11:.1f}" text-anchor="middle">{html.escape(goal.label)}</text>',
     ]
 
 

@@ -122,12 +122,16 @@ def _latency(found: dict[str, Result]) -> list[str]:
     if result is None:
         return []
     chart = Chart(
-        "From the server's notice to the accepted acknowledgement", "milliseconds after the notice", "% of deliveries"
+        "From the server's notice to the accepted acknowledgement",
+        "milliseconds after the notice; through the LMTP door: after our 250",
+        "% of deliveries",
     )
     chart.y_top = 100.0
     for key, label, style in (("own_ms", "by IMAP IDLE", "one"), ("door_ms", "by our LMTP door", "two")):
         if values := result.plots.get(key):
-            chart.lines.append(Line(label, cumulative(values), style, steps=True))
+            # Where a quarter is done the curves are apart: the quicker one has its label before it.
+            quarter, left = len(values) // 4, key == "door_ms"
+            chart.lines.append(Line(label, cumulative(values), style, steps=True, label_at=quarter, label_left=left))
     chart.goals = [Goal("goal: half within 15 ms", 15.0, 50.0), Goal("goal: 99 % within 60 ms", 60.0, 99.0)]
     caption = (
         f"{len(result.plots['own_ms'])} reports, one at a time, service idle; how many were acknowledged within so "
