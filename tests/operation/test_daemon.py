@@ -84,6 +84,7 @@ class House(Desk):
         server = post.server
         super().__init__(folder, url, imap=server.imap_port, user="security", smtp=server.smtp_port)
         self.change(lambda text: text + 'health: {listen: "127.0.0.1:0"}\n')
+        self.change(lambda text: text.replace("    imap:", "    canary: null\n    imap:", 1))
         self.manager = manager
 
     def until(self, done: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -193,6 +194,7 @@ def test_a_storm_of_reloads_in_the_middle_of_the_work_loses_and_doubles_nothing(
                 process.send_signal(signal.SIGHUP)
         house.until(lambda: len(house.events("configuration taken over")) > 1)
         house.until(lambda: len(post.of("reporter")) >= count)
+        house.until(lambda: {mail["state"] for mail in house.mails()} == {"sent"})
         process.send_signal(signal.SIGHUP)  # and the end comes while it is carried out
     assert [m["disposition"] for m in house.messages()] == ["case"] * count
     assert len(post.of("reporter")) == count  # and the maintainers are told of many at once

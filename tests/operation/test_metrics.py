@@ -158,7 +158,7 @@ def test_what_is_done_costs_the_look_nothing(sqlite_url: str) -> None:
     finally:
         database.close()
     assert len(plans) > 4
-    assert not [plan for plan in plans if plan.startswith("SCAN") and "INDEX" not in plan]
+    assert not [plan for plan in plans if plan.startswith("SCAN") and "INDEX" not in plan and "CONSTANT" not in plan]
 
 
 def test_a_meter_that_nobody_reads_takes_everything() -> None:
