@@ -71,6 +71,13 @@ def test_each_alert_has_its_paragraph_in_the_docs(rule: dict[str, Any]) -> None:
     assert rule["annotations"]["summary"]
 
 
+def test_each_alert_is_one() -> None:
+    names = [rule["alert"] for rule in ALERTS]
+    assert len(set(names)) == len(names)
+    for name in names:
+        assert OPERATIONS.count(f"**{name}**") == 1
+
+
 def test_the_docs_explain_no_alert_that_is_not_there() -> None:
     assert set(re.findall(r"\*\*(MailboxService\w+)\*\*", OPERATIONS)) == {rule["alert"] for rule in ALERTS}
 
