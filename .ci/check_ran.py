@@ -23,6 +23,7 @@ PARTS = {
     "OpenPGP, with gpg": r"gpg",
     "end to end": r"^tests\.end_to_end\.",
     "demo": r"^tests\.demo\.",
+    "faults": r"^tests\.faults\.",
 }
 
 # Beside the repository, and not everywhere: the tests over it may be skipped where it is absent, and only there.

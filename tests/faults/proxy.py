@@ -69,6 +69,11 @@ class Proxy:
         """Connections of clients that have not ended."""
         return len(self._tasks)
 
+    @property
+    def undone(self) -> tuple[Spoiling, ...]:
+        """What was ordered and has not come to pass."""
+        return tuple(self._spoilings)
+
     def spoil(self, *spoilings: Spoiling) -> None:
         """Each of these is done once, to connections that are made from now on."""
         self._spoilings += spoilings

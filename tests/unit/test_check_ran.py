@@ -23,6 +23,7 @@ ALL_PARTS = {
     "tests.database.test_storage::test_a[postgres]",
     "tests.unit.test_check::test_gpg",
     "tests.end_to_end.test_flow::test_a",
+    "tests.faults.test_campaign::test_a",
     "tests.demo.test_servers.TestClass::test_a",
 }
 MODULES = ["tests.unit.test_case", "tests.demo.test_servers"]
