@@ -444,6 +444,10 @@ class _Session:
 
 async def _drained(protocol: SMTPProtocol, reply: asyncio.Task[SMTPResponse], timeout_seconds: float) -> None:
     """Returns when all that was written has left, or when the server says something before its turn."""
+    if not protocol._paused and not protocol._connection_lost:
+        # All of it has left already. One turn of the loop, in which the server's words may arrive.
+        await asyncio.sleep(0)
+        return
     # The method that asyncio's own StreamWriter.drain() calls on a protocol. StreamWriter itself is of no use here:
     # since Python 3.13 it closes the transport when it is collected.
     drain = asyncio.create_task(protocol._drain_helper(), name="smtp drain")

@@ -12,6 +12,7 @@ from typing import Any, Self
 import structlog
 
 from mailbox_service.adapters.database.storage import Database
+from mailbox_service.adapters.processor import ChildProcessor
 from mailbox_service.adapters.secrets import TokenSecrets
 from mailbox_service.adapters.smtp import SmtpTransport
 from mailbox_service.adapters.templates import Templates
@@ -29,6 +30,7 @@ from mailbox_service.services.deliveries import Deliveries
 from mailbox_service.services.intake import Intake, Timing
 from mailbox_service.services.metering import NO_METER, Meter
 from mailbox_service.services.outbox import Outbox, SendingPolicy
+from mailbox_service.services.processing import Processing
 from mailbox_service.services.reconciliation import FolderComparison, Reconciliation
 from mailbox_service.services.signals import Bell, Pulse
 from mailbox_service.services.vigil import Vigil
@@ -61,10 +63,12 @@ class Service:
         self.transports = {
             m.name: SmtpTransport(smtp_account(m), mailbox=m.name, meter=meter) for m in config.mailboxes
         }
+        self.processing = Processing(self.mailboxes, LexicalSorter(), self.templates, correspondence.key)
+        self.processor = ChildProcessor(self.processing)
         self.intake = Intake(
             database,
             self.mailboxes,
-            LexicalSorter(),
+            self.processor,
             correspondence,
             timing,
             mails_waiting=mails_waiting,
@@ -73,7 +77,7 @@ class Service:
         self.outbox = Outbox(
             database,
             self.mailboxes,
-            self.templates,
+            self.processor,
             self.transports,
             correspondence,
             timing,
@@ -173,6 +177,7 @@ class Service:
     async def _hang_up(self) -> None:
         for transport in self.transports.values():
             await transport.close()
+        await self.processor.close()
 
     async def _take_over(self) -> None:
         released = await self.database.transact(lambda tx: tx.release_leases(self.database.identity, now()))

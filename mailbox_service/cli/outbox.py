@@ -121,7 +121,7 @@ async def _composed(invocation: Invocation, claim: OutboundClaim) -> bytes:
     attached = claim.attached_message
     async with invocation.service() as service:
         attachment = None if attached is None else await service.database.transact(lambda tx: tx.raw(attached))
-        return service.outbox.compose(claim, attachment)
+        return service.processing.compose_one(claim, attachment)
 
 
 @app.command()

@@ -86,6 +86,8 @@ class AnswerBudget:
         return self.used.get(key, 0) + self.spent.get(key, 0)
 
 
+# Asked for twice in each batch: to read the budgets, and to take from them.
+@lru_cache(maxsize=128)
 def answer_keys(
     mailbox: str, sender: Address, subject: str, authenticated: bool, now: datetime
 ) -> tuple[Key, Key, Key, Key]:

@@ -49,9 +49,9 @@ from mailbox_service.services.ports import (
     Storage,
     Transaction,
 )
+from mailbox_service.services.processing import Loaded, Processor
 from mailbox_service.services.signals import Bell, Pulse
-from mailbox_service.services.understanding import Understood, understand
-from mailbox_service.sorting import Sorter
+from mailbox_service.services.understanding import Understood
 
 log = structlog.get_logger()
 
@@ -60,6 +60,8 @@ BATCH_MESSAGES = 50
 HANDED_OVER_BATCHES = 2
 # What of one batch is held in memory at once; a larger message makes a batch of its own.
 BATCH_BYTES = 4_000_000
+# What is understood waits while the batch before it is concluded.
+UNDERSTOOD_BATCHES = 1
 MAX_ATTEMPTS = 5
 FIRST_RETRY = timedelta(seconds=10)
 LONGEST_RETRY = timedelta(minutes=10)
@@ -104,7 +106,7 @@ class Intake:
         self,
         storage: Storage,
         mailboxes: Mailboxes,
-        sorter: Sorter,
+        processor: Processor,
         correspondence: Correspondence,
         timing: Timing,
         *,
@@ -113,13 +115,14 @@ class Intake:
     ) -> None:
         self.pulse = Pulse(STUCK_SECONDS)
         self._meter = meter
-        self._storage, self._mailboxes, self._sorter = storage, mailboxes, sorter
+        self._storage, self._mailboxes, self._processor = storage, mailboxes, processor
         self._correspondence, self._timing = correspondence, timing
         self._recovery_at = 0.0  # of the event loop's clock
         self._first_contacts: dict[str, datetime] = {}  # of mailboxes that this very process met first
         self._handed_over: asyncio.Queue[list[Claim]] = asyncio.Queue()
         self._room = asyncio.Semaphore(HANDED_OVER_BATCHES)  # of that queue: taken before T1 or after it
         self._restored: set[str] = set()  # mailboxes whose folders come from a backup
+        self._understood: asyncio.Queue[list[Understood]] = asyncio.Queue(UNDERSTOOD_BATCHES)
         self._mails_waiting = mails_waiting
         self._marks_waiting = {name: Bell() for name in mailboxes}
         self._recovering = asyncio.Lock()
@@ -228,7 +231,18 @@ class Intake:
     # --- the worker ---------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Work for ever: what is handed over at once, what is left behind every few seconds."""
+        """Work for ever: what is handed over at once, what is left behind every few seconds.
+
+        While one batch is concluded the next is understood.
+        """
+        while not self._understood.empty():  # of a run that failed; the leases lapse, and the work is done again
+            self._understood.get_nowait()
+            self._handed_over.task_done()
+        async with asyncio.TaskGroup() as stages:
+            stages.create_task(self._understand_what_comes(), name="understand")
+            stages.create_task(self._conclude_what_is_understood(), name="conclude")
+
+    async def _understand_what_comes(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             self.pulse.beat()
@@ -242,7 +256,17 @@ class Intake:
                 continue
             self._room.release()
             try:
-                await self.work(claims)
+                understood = await self._understand(claims)
+                await self._understood.put(understood)
+            except BaseException:
+                self._handed_over.task_done()
+                raise
+
+    async def _conclude_what_is_understood(self) -> None:
+        while True:
+            understood = await self._understood.get()
+            try:
+                await self._conclude_batch(understood)
             finally:
                 self._handed_over.task_done()
 
@@ -284,8 +308,11 @@ class Intake:
         return await self._storage.transact(lambda tx: tx.claim_messages(BATCH_MESSAGES, now, lease, names))
 
     async def work(self, claims: Sequence[Claim]) -> None:
-        """Understand and conclude a batch. One bad message never fails its batch: then each goes alone."""
-        understood = await self._understand([c for c in claims if c.mailbox in self._mailboxes])
+        """Understand and conclude a batch."""
+        await self._conclude_batch(await self._understand(claims))
+
+    async def _conclude_batch(self, understood: list[Understood]) -> None:
+        """One bad message never fails its batch: then each goes alone."""
         if not understood:
             return
         try:
@@ -299,28 +326,30 @@ class Intake:
         self._mails_waiting.ring()
 
     async def _understand(self, claims: Sequence[Claim]) -> list[Understood]:
+        claims = [claim for claim in claims if claim.mailbox in self._mailboxes]
         try:
             loaded = await self._load(claims)
         except MailboxServiceError as error:
             for claim in claims:
-                await self._failed(claim, error)
+                await self._failed(claim, type(error).__name__)
             return []
-        understood, failed = await asyncio.to_thread(_understand_all, loaded, self._mailboxes, self._sorter)
-        for claim, reason in failed:
-            await self._failed(claim, reason)
+        understood, failed = await self._processor.understand(loaded)
+        for claim, error_type in failed:
+            await self._failed(claim, error_type)
         return understood
 
-    async def _load(self, claims: Sequence[Claim]) -> list[tuple[Claim, bytes]]:
+    async def _load(self, claims: Sequence[Claim]) -> list[Loaded]:
         absent = [c.id for c in claims if c.data is None]
         read = await self._storage.transact(lambda tx: {id_: tx.raw(id_) for id_ in absent}) if absent else {}
-        return [(c, read[c.id] if c.data is None else c.data) for c in claims]
+        # Without its data a claim is small, wherever it is sent and however long it is kept.
+        return [(replace(c, data=None), read[c.id] if c.data is None else c.data) for c in claims]
 
     async def _conclude_alone(self, one: Understood) -> None:
         self.pulse.beat()
         try:
             await self._conclude([one])
         except Exception as error:  # the worker's loop top: count, log, reschedule
-            await self._failed(one.claim, error)
+            await self._failed(one.claim, type(error).__name__)
 
     async def _conclude(self, batch: list[Understood]) -> None:
         now = self._timing.clock()
@@ -347,10 +376,10 @@ class Intake:
             if not claim.quiet:  # what lay there before we came has no speed
                 self._meter.time(WORKING, (now - claim.received_at).total_seconds(), claim.mailbox)
 
-    async def _failed(self, claim: Claim, error: BaseException) -> None:
+    async def _failed(self, claim: Claim, error_type: str) -> None:
         self.pulse.beat()
         self._meter.count(WORK_FAILED, claim.mailbox)
-        log.error("message failed", inbound_id=int(claim.id), attempt=claim.attempt, error_type=type(error).__name__)
+        log.error("message failed", inbound_id=int(claim.id), attempt=claim.attempt, error_type=error_type)
         due = self._timing.clock() + backoff(claim.attempt, FIRST_RETRY, LONGEST_RETRY, self._timing.jitter())
         try:
             await self._storage.transact(lambda tx: tx.return_message(claim, due))
@@ -388,19 +417,6 @@ def hold_exhausted(tx: Transaction, mailboxes: Mailboxes, correspondence: Corres
     tx.add_collected(collected, now)
     tx.spend(budget.spent)
     return claims
-
-
-def _understand_all(
-    loaded: Sequence[tuple[Claim, bytes]], mailboxes: Mailboxes, sorter: Sorter
-) -> tuple[list[Understood], list[tuple[Claim, Exception]]]:
-    understood: list[Understood] = []
-    failed: list[tuple[Claim, Exception]] = []
-    for claim, data in loaded:
-        try:
-            understood.append(understand(claim, data, mailboxes[claim.mailbox], sorter))
-        except Exception as error:  # the worker's loop top: one bad message never fails its batch
-            failed.append((claim, error))
-    return understood, failed
 
 
 def _portions(claims: Sequence[Claim]) -> Iterator[list[Claim]]:

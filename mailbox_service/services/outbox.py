@@ -14,10 +14,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from mailbox_service.core import tokens
 from mailbox_service.core.budget import AnswerBudget, Key, failures_key, hour_of
 from mailbox_service.core.case import Event
-from mailbox_service.core.composition import Outgoing, compose
 from mailbox_service.core.schedule import backoff
 from mailbox_service.errors import TemporaryError
 from mailbox_service.services.correspondence import UNMOURNED, Correspondence
@@ -41,13 +39,13 @@ from mailbox_service.services.ports import (
     MessageId,
     OutboundClaim,
     OutboundId,
-    Renderer,
     Settled,
     Settlement,
     Storage,
     Transaction,
     Transport,
 )
+from mailbox_service.services.processing import AUTO_REPLIED, Processor
 from mailbox_service.services.signals import Bell, Pulse
 
 log = structlog.get_logger()
@@ -68,9 +66,12 @@ MAX_UNKNOWN_OUTCOMES = 3
 # As long as the lease lasts, since nobody else sends these mails before; at most 30 s apart.
 SETTLE_TRIES = 20
 LAST_WORDS_SECONDS = 3.0
+# A commit costs as much as several sends. Replies that come within this time share one, where many are under way; a
+# crash in between sends so many mails once more.
+GATHER_SECONDS = 0.01
+GATHER_FROM = 4
 # The lease was about to end, or we were told to stop.
 NOT_ATTEMPTED = Delivery(DeliveryOutcome.TEMPORARY, "not attempted")
-AUTO_REPLIED = frozenset({"acknowledgement", "acknowledgement_collected", "redirect"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Outbox:
         self,
         storage: Storage,
         mailboxes: Mailboxes,
-        renderer: Renderer,
+        processor: Processor,
         transports: Mapping[str, Transport],
         correspondence: Correspondence,
         timing: Timing,
@@ -104,7 +105,7 @@ class Outbox:
     ) -> None:
         self.pulses = tuple(Pulse(STUCK_SECONDS) for _ in range(LANES))
         self._meter = meter
-        self._storage, self._mailboxes, self._renderer = storage, mailboxes, renderer
+        self._storage, self._mailboxes, self._processor = storage, mailboxes, processor
         self._transports, self._correspondence = transports, correspondence
         self._timing, self._policy = timing, policy
         self._waiting = mails_waiting
@@ -154,47 +155,12 @@ class Outbox:
         fresh = [c for c in claims if c.frozen is None]
         if not fresh:
             return ready
-        composed, broken = await asyncio.to_thread(self._compose_all, fresh, attachments)
+        composed, broken = await self._processor.compose([(c, attachments.get(c.id)) for c in fresh])
         if broken:
             await self._settle([_Result(c, Delivery(DeliveryOutcome.TEMPORARY, reason)) for c, reason in broken])
         now = self._timing.clock()
         ours = await self._storage.transact(lambda tx: tx.freeze(composed, now))
         return ready + [(c, data) for c, data in composed if c.id in ours]
-
-    def _compose_all(
-        self, claims: Sequence[OutboundClaim], attachments: Mapping[OutboundId, bytes]
-    ) -> tuple[list[tuple[OutboundClaim, bytes]], list[tuple[OutboundClaim, str]]]:
-        composed, broken = [], []
-        for one in claims:
-            try:
-                composed.append((one, self.compose(one, attachments.get(one.id))))
-            except Exception as error:  # one bad mail never fails its batch
-                log.error("mail cannot be composed", outbound_id=int(one.id), error_type=type(error).__name__)
-                broken.append((one, f"could not be composed: {type(error).__name__}"))
-        return composed, broken
-
-    def compose(self, row: OutboundClaim, attachment: bytes | None) -> bytes:
-        """The bytes of one row, the same at every call. Raises: TemplateError, ValueError."""
-        mailbox = self._mailboxes[row.mailbox]
-        rendered = self._renderer.render(row.template, row.context)
-        return compose(
-            Outgoing(
-                from_address=mailbox.address,
-                from_name=f"{mailbox.project_name} security",
-                to_address=row.recipient,
-                reply_to=None,
-                subject=rendered.subject,
-                body=rendered.body,
-                message_id=row.message_id,
-                date=row.created_at,
-                in_reply_to=row.in_reply_to,
-                references=row.references,
-                auto_submitted="auto-replied" if row.kind in AUTO_REPLIED else "auto-generated",
-                loop_marker=f"{tokens.loop_marker(self._correspondence.key, mailbox.address)}.{row.kind}",
-                attachment=attachment,
-                attachment_name=f"message-{row.about_message}.eml",
-            )
-        )
 
     # --- sending ------------------------------------------------------------------------------------------
 
@@ -202,7 +168,7 @@ class Outbox:
         if not ready:
             return
         results: asyncio.Queue[_Result | None] = asyncio.Queue()
-        settler = asyncio.create_task(self._settle_as_they_come(results), name="settle")
+        settler = asyncio.create_task(self._settle_as_they_come(results, len(ready)), name="settle")
         stopped: asyncio.CancelledError | None = None
         try:
             async with asyncio.TaskGroup() as group:
@@ -242,14 +208,18 @@ class Outbox:
             self._meter.time(SENDING, asyncio.get_running_loop().time() - begun, one.mailbox)
         results.put_nowait(_Result(one, delivery))
 
-    async def _settle_as_they_come(self, results: asyncio.Queue[_Result | None]) -> None:
+    async def _settle_as_they_come(self, results: asyncio.Queue[_Result | None], expected: int) -> None:
+        """One commit for what arrives within moments; the fewer are under way, the less is there to wait for."""
         ended = False
         while not ended:
             waiting = [await results.get()]
+            if expected > GATHER_FROM:
+                await asyncio.sleep(GATHER_SECONDS)
             while not results.empty():
                 waiting.append(results.get_nowait())
             ended = None in waiting
             if batch := [result for result in waiting if result is not None]:
+                expected -= len(batch)
                 await self._settle_each(batch)
 
     async def _settle_each(self, batch: Sequence[_Result]) -> None:
@@ -377,8 +347,8 @@ def settle(
     """T6: what became of each row; a failure is an event of its case and the maintainers hear of it."""
     ours = tx.settle(rows, now)
     journal, mails, collected = [], [], []
-    names = sorted({row.claim.mailbox for row in rows})
-    budget = AnswerBudget(tx.budgets([failures_key(name, now) for name in names]))
+    failing = sorted({row.claim.mailbox for row in rows if row.settlement is Settlement.FAILED})
+    budget = AnswerBudget(tx.budgets([failures_key(name, now) for name in failing]))
     for row, result in zip(rows, batch, strict=True):
         if row.claim.id not in ours:
             continue

@@ -249,6 +249,9 @@ class LexicalSorter:
     def __init__(self) -> None:
         self._lexicon = lexicon()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return LexicalSorter, ()  # every process compiles the tables for itself
+
     def sort(self, mail: Sortable) -> Verdict:
         """What the mail is. See docs/sorting.md for the rules and for what they reach."""
         if mail.encrypted:

@@ -29,7 +29,9 @@ from mailbox_service.services.ports import (
     RawMessage,
     SourceKind,
 )
+from mailbox_service.services.processing import Processing, ThreadProcessor
 from mailbox_service.services.signals import Bell
+from mailbox_service.sorting import Sorter
 from mailbox_service.sorting.lexical import LexicalSorter
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -89,7 +91,11 @@ class House:
     """The service of one or more mailboxes over one database, with a clock that the test moves."""
 
     def __init__(
-        self, database: Database, mailboxes: Sequence[Mailbox] = (MAILBOX,), secret: bytes = b"s" * 32
+        self,
+        database: Database,
+        mailboxes: Sequence[Mailbox] = (MAILBOX,),
+        secret: bytes = b"s" * 32,
+        sorter: Sorter | None = None,
     ) -> None:
         self.now = START
         self.database = database
@@ -100,11 +106,12 @@ class House:
         timing = Timing(lambda: self.now, lambda: 0.0)
         bell = Bell()
         self.transport = Keeping()
-        self.intake = Intake(database, self.mailboxes, LexicalSorter(), correspondence, timing, mails_waiting=bell)
+        processor = ThreadProcessor(Processing(self.mailboxes, sorter or LexicalSorter(), Templates.load(), self.key))
+        self.intake = Intake(database, self.mailboxes, processor, correspondence, timing, mails_waiting=bell)
         self.outbox = Outbox(
             database,
             self.mailboxes,
-            Templates.load(),
+            processor,
             dict.fromkeys(self.mailboxes, self.transport),
             correspondence,
             timing,

@@ -24,8 +24,8 @@ from mailbox_service.adapters.imap import settings, source
 from mailbox_service.adapters.imap.session import Session
 from mailbox_service.services.deliveries import Deliveries
 from mailbox_service.services.intake import Intake
-from mailbox_service.services.outbox import Outbox
 from mailbox_service.services.ports import OutboundClaim, RawMessage
+from mailbox_service.services.processing import Processing
 from mailbox_service.sorting import Sortable, Verdict
 from mailbox_service.sorting.lexical import LexicalSorter
 
@@ -75,7 +75,7 @@ def no_fencing_token() -> None:
 
 def mail_not_frozen() -> None:
     """Bytes and Message-ID are made anew for each attempt."""
-    claiming, composing = SqlTransaction.claim_outbound, Outbox.compose
+    claiming, composing = SqlTransaction.claim_outbound, Processing.compose_one
 
     def claim(self: SqlTransaction, *arguments: Any) -> list[OutboundClaim]:
         return [replace(one, frozen=None) for one in claiming(self, *arguments)]
@@ -83,11 +83,11 @@ def mail_not_frozen() -> None:
     def freeze(self: SqlTransaction, rows: Sequence[tuple[OutboundClaim, bytes]], now: Any) -> set[Any]:
         return {one.id for one, _ in rows}
 
-    def compose(self: Outbox, row: OutboundClaim, attachment: bytes | None) -> bytes:
+    def compose(self: Processing, row: OutboundClaim, attachment: bytes | None) -> bytes:
         return composing(self, replace(row, message_id=f"<{uuid.uuid4()}@example.org>"), attachment)
 
     _replace(SqlTransaction, claim_outbound=claim, freeze=freeze)
-    _replace(Outbox, compose=compose)
+    _replace(Processing, compose_one=compose)
 
 
 def outcome_not_recorded() -> None:

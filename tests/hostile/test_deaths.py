@@ -64,8 +64,7 @@ def worker(url: str, death: Death, *fresh: bytes) -> Callable[[], None]:
 
     async def run() -> None:
         database = Database.open(url)
-        house = House(database)
-        house.intake._sorter = Deadly(death)
+        house = House(database, sorter=Deadly(death))
         await database.transact(lambda tx: tx.release_leases(database.identity, house.now))
         if fresh:
             await house.intake.work(await house.intake.store([house.raw(data) for data in fresh]))
@@ -113,12 +112,10 @@ async def told(url: str) -> list[Sent]:
 async def test_memory_that_runs_out_costs_the_mail_its_view_and_nobody_else_anything(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house = House(database)
-
     def exhausted() -> None:
         raise MemoryError
 
-    house.intake._sorter = Deadly(exhausted)
+    house = House(database, sorter=Deadly(exhausted))
     beside = mail(sender="a@a.example")
     await house.intake.work(await house.intake.store([house.raw(mail(subject=KILLING)), house.raw(beside)]))
     assert await house.rows("select state from message order by id") == [("waiting",), ("done",)]

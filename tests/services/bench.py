@@ -30,6 +30,7 @@ from mailbox_service.services.ports import (
     RawMessage,
     SourceKind,
 )
+from mailbox_service.services.processing import Processing, Processor, ThreadProcessor
 from mailbox_service.services.signals import Bell
 from mailbox_service.sorting import Sortable, Verdict
 from tests.database.setting import NOW
@@ -124,6 +125,7 @@ class Bench:
         others: Mapping[str, Mailbox] | None = None,
         policy: SendingPolicy | None = None,
         lifetime: timedelta = timedelta(days=5),
+        processor: Processor | None = None,
         meter: Meter = NO_METER,
         key: TokenKey = KEY,
     ) -> None:
@@ -134,11 +136,12 @@ class Bench:
         bell = Bell()
         correspondence = Correspondence(key, lifetime)
         timing = Timing(self.clock, lambda: 0.0)
-        self.intake = Intake(database, mailboxes, WordSorter(), correspondence, timing, mails_waiting=bell, meter=meter)
+        processor = processor or ThreadProcessor(Processing(mailboxes, WordSorter(), TEMPLATES, KEY))
+        self.intake = Intake(database, mailboxes, processor, correspondence, timing, mails_waiting=bell, meter=meter)
         self.outbox = Outbox(
             database,
             mailboxes,
-            TEMPLATES,
+            processor,
             dict.fromkeys(mailboxes, self.office),
             correspondence,
             timing,

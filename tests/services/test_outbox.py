@@ -13,6 +13,7 @@ from mailbox_service.errors import TemporaryError
 from mailbox_service.services import outbox as outbox_module
 from mailbox_service.services.outbox import LEASE, SendingPolicy
 from mailbox_service.services.ports import Delivery, DeliveryOutcome, Envelope, OutboundClaim
+from mailbox_service.services.processing import Processing
 from tests.services.bench import BOX, SENT, Bench, PostOffice, changed, letter, read
 
 EVE = "eve@research.example"
@@ -81,15 +82,17 @@ async def test_an_unknown_outcome_is_tried_again_with_the_same_bytes_three_times
     assert bench.events("SEC-2026-0001") == ["opened", *["delivery_unknown"] * 3, "delivery_failed"]
 
 
-async def test_a_mail_is_composed_once_whatever_changes_afterwards(bench: Bench) -> None:
+async def test_a_mail_is_composed_once_whatever_changes_afterwards(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await bench.post(letter("support"))
     bench.office.replies = lambda envelope, data: TEMPORARY
     await bench.deliver()
 
-    def anew(row: OutboundClaim, attachment: bytes | None) -> bytes:
+    def anew(self: Processing, row: OutboundClaim, attachment: bytes | None) -> bytes:
         return b"Subject: something else\r\n\r\n"
 
-    bench.outbox.compose = anew  # type: ignore[method-assign]
+    monkeypatch.setattr(Processing, "compose_one", anew)
     bench.office.replies = lambda envelope, data: SENT
     bench.now += timedelta(minutes=1)
     await bench.deliver()
@@ -144,19 +147,21 @@ async def test_the_conversation_of_a_case_goes_before_acknowledgements(bench: Be
     assert order == ["ada@example.org", "grace@example.org", EVE, "ada@example.org", "grace@example.org"]
 
 
-async def test_one_mail_that_cannot_be_composed_never_holds_up_the_others(bench: Bench) -> None:
+async def test_one_mail_that_cannot_be_composed_never_holds_up_the_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await bench.post(letter("support", "one@x.example"), letter("support", "two@x.example"))
-    compose = bench.outbox.compose
+    compose = Processing.compose_one
 
-    def broken(row: OutboundClaim, attachment: bytes | None) -> bytes:
+    def broken(self: Processing, row: OutboundClaim, attachment: bytes | None) -> bytes:
         if row.recipient == "one@x.example":
             raise KeyError("a fault of ours")
-        return compose(row, attachment)
+        return compose(self, row, attachment)
 
-    bench.outbox.compose = broken  # type: ignore[method-assign]
+    monkeypatch.setattr(Processing, "compose_one", broken)
     assert [to for to, _ in await bench.deliver()] == ["two@x.example"]
     assert bench.to("one@x.example")[0]["state"] == "waiting"
-    bench.outbox.compose = compose  # type: ignore[method-assign]
+    monkeypatch.undo()
     bench.now += timedelta(minutes=1)
     assert [to for to, _ in await bench.deliver()] == ["one@x.example"]
 

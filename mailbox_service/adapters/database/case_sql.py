@@ -116,10 +116,9 @@ class CaseSql(Sql):
             sa.select(cases.c.id, cases.c.version).where(cases.c.id.in_(added)).order_by(cases.c.id).with_for_update()
         ):
             versions[row.id] = row.version
-        self.connection.execute(
-            cases.update().where(cases.c.id == sa.bindparam("b_id")).values(version=sa.bindparam("b_version")),
-            [{"b_id": id_, "b_version": versions[id_] + count} for id_, count in sorted(added.items())],
-        )
+        for count in sorted(set(added.values())):
+            alike = [id_ for id_, entries_added in added.items() if entries_added == count]
+            self.connection.execute(cases.update().where(cases.c.id.in_(alike)).values(version=cases.c.version + count))
         rows = []
         for entry in entries:
             versions[entry.case_id] += 1

@@ -79,6 +79,16 @@ class Templates:
         overrides = _load_overrides(override_folder) if override_folder is not None else {}
         return cls(builtin, overrides)
 
+    @classmethod
+    def _tried_out(cls, overrides: dict[str, tuple[str, Path]]) -> Templates:
+        """What another process has loaded and tried out."""
+        found = cls.load()
+        found._overrides = {name: _Parsed(source, path) for name, (source, path) in overrides.items()}
+        return found
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Templates._tried_out, ({n: (parsed.source, parsed.path) for n, parsed in self._overrides.items()},)
+
     def names(self) -> list[str]:
         return sorted(CONTEXTS)
 
@@ -116,7 +126,7 @@ class _Parsed:
     """One template file, compiled. Compiling an operator's file may not end: only after a trial in a child."""
 
     def __init__(self, source: str, path: Path) -> None:
-        self.path = path
+        self.path, self.source = path, source
         self._file = str(path)
         try:
             subject, body = _split(source)

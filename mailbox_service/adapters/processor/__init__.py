@@ -1,0 +1,229 @@
+"""Understanding and composing in a process of its own: `services.processing.Processor`.
+
+Two reasons. Under a backlog the heavy half of the work runs on a second core, beside the database and the network.
+And a message that failed before is tried again nowhere else: whatever it does to an interpreter, the daemon lives on,
+and the attempt has been counted. A process is there only while there is work for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import structlog
+
+from mailbox_service.adapters.processor.frames import HEADER, packed, unpacked
+from mailbox_service.services.processing import (
+    Composition,
+    Loaded,
+    Processing,
+    ThreadProcessor,
+    Understanding,
+    Written,
+)
+
+log = structlog.get_logger()
+
+# Below this handing over costs more than it brings, and a single report must not wait for a process to start.
+WORTH_ITEMS = 8
+# What one request may hold: the answer is unpacked on the event loop, some milliseconds a megabyte. Larger messages
+# are mostly attachment, which costs a thread little; only what failed before goes over whatever its size.
+MOST_BYTES = 8 << 20
+# A batch takes well below a second. A process that needs longer for one is ended, and its messages have failed.
+DEADLINE_SECONDS = 60.0
+START_SECONDS = 30.0
+# Without work for so long it is ended, and its memory is free.
+IDLE_SECONDS = 30.0
+# After a failed start no other is tried for so long; a thread does the work.
+START_PAUSE_SECONDS = 60.0
+PROCESS_DIED = "ProcessDied"
+PACKAGE_ROOT = str(Path(__file__).resolve().parents[3])
+
+
+class ChildLost(Exception):
+    """The process ended, or did not answer in time."""
+
+
+class ChildProcessor:
+    """A process for large batches and for what failed before; a thread for everything else."""
+
+    def __init__(self, processing: Processing) -> None:
+        self._processing = processing
+        self._thread = ThreadProcessor(processing)
+        self._child: _Child | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._start_at = 0.0  # of the event loop's clock
+        self._one_at_a_time = asyncio.Lock()
+        self._ending: asyncio.TimerHandle | None = None
+
+    async def understand(self, batch: Sequence[Loaded]) -> Understanding:
+        failed_before = any(claim.attempt > 1 for claim, _ in batch)
+        child = await self._started() if failed_before else self._at_hand(batch, [data for _, data in batch])
+        if child is None:
+            return await self._thread.understand(batch)
+        try:
+            understood = cast(Understanding, await self._ask(child, "understand", batch))
+        except ChildLost as error:
+            log.error("process lost", count=len(batch), reason=error)
+            return [], [(claim, PROCESS_DIED) for claim, _ in batch]
+        return understood
+
+    async def compose(self, batch: Sequence[Written]) -> Composition:
+        child = self._at_hand(batch, [attachment for _, attachment in batch if attachment is not None])
+        if child is not None:
+            try:
+                composed = cast(Composition, await self._ask(child, "compose", batch))
+            except ChildLost as error:
+                # What a mail is made of is our own; it is not to blame.
+                log.error("process lost", count=len(batch), reason=error)
+            else:
+                return composed
+        return await self._thread.compose(batch)
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, while there is one."""
+        return self._child.pid if self._child is not None else None
+
+    @property
+    def busy(self) -> bool:
+        """Whether the process is at work."""
+        return self._one_at_a_time.locked()
+
+    async def ready(self) -> None:
+        """Returns when a start that is under way has come to its end."""
+        if self._starting is not None:
+            await asyncio.wait({self._starting})
+
+    async def close(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait({self._starting})
+        await self._end()
+
+    # --- the process --------------------------------------------------------------------------------------
+
+    def _at_hand(self, batch: Sequence[object], data: Sequence[bytes]) -> _Child | None:
+        """The process, where it is worth its while and running; if it is not running yet, it will be for the next."""
+        if len(batch) < WORTH_ITEMS or sum(map(len, data)) > MOST_BYTES:
+            return None
+        if self._child is None and self._starting is None and asyncio.get_running_loop().time() >= self._start_at:
+            self._starting = asyncio.create_task(self._start(), name="start processor")
+        return self._child
+
+    async def _started(self) -> _Child | None:
+        """The process, started if need be; None when it cannot be."""
+        if self._child is None:
+            if self._starting is None:
+                self._starting = asyncio.create_task(self._start(), name="start processor")
+            await self.ready()
+        return self._child
+
+    async def _start(self) -> None:
+        try:
+            self._child = await _Child.start(self._processing)
+        except (ChildLost, OSError) as error:
+            log.error("no process", error_type=type(error).__name__, reason=str(error))
+            self._start_at = asyncio.get_running_loop().time() + START_PAUSE_SECONDS
+        finally:
+            self._starting = None
+
+    async def _ask(self, child: _Child, what: str, batch: object) -> object:
+        async with self._one_at_a_time:
+            self._stop_ending()
+            try:
+                async with asyncio.timeout(DEADLINE_SECONDS):
+                    answer = await child.ask((what, batch))
+            except BaseException as error:
+                # Whatever it still says is the answer to this, and not to the next.
+                child.kill()
+                if self._child is child:
+                    self._child = None
+                if isinstance(error, TimeoutError):
+                    raise ChildLost("no answer in time") from error
+                raise
+            self._ending = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end_when_idle)
+            return answer
+
+    def _stop_ending(self) -> None:
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
+
+    def _end_when_idle(self) -> None:
+        if not self._one_at_a_time.locked() and self._child is not None:
+            self._child.kill()
+            self._child = None
+
+    async def _end(self) -> None:
+        self._stop_ending()
+        if self._child is not None:
+            child, self._child = self._child, None
+            child.kill()
+            await child.ended()
+
+
+class _Child:
+    """One process; one request at a time."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        # Popen.kill() asks for the exit status first, and so takes it away from the event loop.
+        self._handle = os.pidfd_open(process.pid)
+        self._to = cast(asyncio.StreamWriter, process.stdin)
+        self._from = cast(asyncio.StreamReader, process.stdout)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @classmethod
+    async def start(cls, processing: Processing) -> _Child:
+        """Raises: ChildLost, OSError."""
+        search_path = os.pathsep.join(filter(None, (PACKAGE_ROOT, os.environ.get("PYTHONPATH"))))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-m",
+            __name__,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": search_path},
+        )
+        child = cls(process)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await child.ask(processing)
+        except BaseException as error:
+            child.kill()
+            if isinstance(error, TimeoutError):
+                raise ChildLost("it did not start in time") from error
+            raise
+        return child
+
+    async def ask(self, request: object) -> object:
+        """Raises: ChildLost."""
+        try:
+            self._to.write(packed(request))
+            await self._to.drain()
+            (size,) = HEADER.unpack(await self._from.readexactly(HEADER.size))
+            return unpacked(await self._from.readexactly(size))
+        except (asyncio.IncompleteReadError, OSError) as error:
+            raise ChildLost("it ended") from error
+
+    def kill(self) -> None:
+        if self._handle >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+            os.close(self._handle)
+            self._handle = -1
+            self._to.close()
+
+    async def ended(self) -> None:
+        await self._process.wait()

@@ -1,0 +1,106 @@
+"""The heavy part of a batch: understanding messages, composing mails. No database, no network, no clock.
+
+It is pure work and therefore can be done anywhere: in a thread of this process, or in a process of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from mailbox_service.core import tokens
+from mailbox_service.core.composition import Outgoing, compose
+from mailbox_service.services.mailboxes import Mailboxes
+from mailbox_service.services.ports import Claim, OutboundClaim, Renderer
+from mailbox_service.services.understanding import Understood, understand
+from mailbox_service.sorting import Sorter
+
+log = structlog.get_logger()
+
+AUTO_REPLIED = frozenset({"acknowledgement", "acknowledgement_collected", "redirect"})
+
+Loaded = tuple[Claim, bytes]
+Written = tuple[OutboundClaim, bytes | None]  # a row, and the inbound message that travels along
+Understanding = tuple[list[Understood], list[tuple[Claim, str]]]  # and what failed, each with the type of its error
+Composition = tuple[list[tuple[OutboundClaim, bytes]], list[tuple[OutboundClaim, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Processing:
+    """What it takes to understand messages and to compose mails. Can be pickled: another process can do it too."""
+
+    mailboxes: Mailboxes
+    sorter: Sorter
+    renderer: Renderer
+    key: tokens.TokenKey
+
+    def understand(self, batch: Sequence[Loaded]) -> Understanding:
+        """One bad message never fails its batch."""
+        understood, failed = [], []
+        for claim, data in batch:
+            try:
+                understood.append(understand(claim, data, self.mailboxes[claim.mailbox], self.sorter))
+            except Exception as error:
+                failed.append((claim, type(error).__name__))
+        return understood, failed
+
+    def compose(self, batch: Sequence[Written]) -> Composition:
+        """One bad mail never fails its batch."""
+        composed, broken = [], []
+        for row, attachment in batch:
+            try:
+                composed.append((row, self.compose_one(row, attachment)))
+            except Exception as error:
+                log.error("mail cannot be composed", outbound_id=int(row.id), error_type=type(error).__name__)
+                broken.append((row, f"could not be composed: {type(error).__name__}"))
+        return composed, broken
+
+    def compose_one(self, row: OutboundClaim, attachment: bytes | None) -> bytes:
+        """The bytes of one row, the same at every call. Raises: TemplateError, ValueError."""
+        mailbox = self.mailboxes[row.mailbox]
+        rendered = self.renderer.render(row.template, row.context)
+        return compose(
+            Outgoing(
+                from_address=mailbox.address,
+                from_name=f"{mailbox.project_name} security",
+                to_address=row.recipient,
+                reply_to=None,
+                subject=rendered.subject,
+                body=rendered.body,
+                message_id=row.message_id,
+                date=row.created_at,
+                in_reply_to=row.in_reply_to,
+                references=row.references,
+                auto_submitted="auto-replied" if row.kind in AUTO_REPLIED else "auto-generated",
+                loop_marker=f"{tokens.loop_marker(self.key, mailbox.address)}.{row.kind}",
+                attachment=attachment,
+                attachment_name=f"message-{row.about_message}.eml",
+            )
+        )
+
+
+class Processor(Protocol):
+    """Where the heavy work is done. Never raises for what is in a message or a mail."""
+
+    async def understand(self, batch: Sequence[Loaded]) -> Understanding: ...
+    async def compose(self, batch: Sequence[Written]) -> Composition: ...
+    async def close(self) -> None: ...
+
+
+class ThreadProcessor:
+    """A thread of this process: no cost while there is little to do."""
+
+    def __init__(self, processing: Processing) -> None:
+        self._processing = processing
+
+    async def understand(self, batch: Sequence[Loaded]) -> Understanding:
+        return await asyncio.to_thread(self._processing.understand, batch)
+
+    async def compose(self, batch: Sequence[Written]) -> Composition:
+        return await asyncio.to_thread(self._processing.compose, batch)
+
+    async def close(self) -> None: ...
