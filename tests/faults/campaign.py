@@ -1,6 +1,6 @@
 """Which points a campaign kills at. A dry run tells all of them; the usual run takes a sample, `FAULTS=all` takes all.
 
-FAULTS=all        every point, in place of a sample of FAULTS_POINTS (24) beside those that always count
+FAULTS=all        every point, in place of a sample of FAULTS_POINTS (16) beside those that always count
 FAULTS_PAIRS=200  so many pairs of deaths in place of 8, for each database
 FAULTS_SEED=7     another sample: the seed stands in each failure
 FAULTS_REPORT=f   a line for each part of a campaign is appended to the file f
@@ -18,7 +18,7 @@ from random import Random
 from tests.faults.failpoints import ANY, Fault
 
 ALL = os.environ.get("FAULTS", "") == "all"
-POINTS = int(os.environ.get("FAULTS_POINTS", "24"))
+POINTS = int(os.environ.get("FAULTS_POINTS", "16"))
 PAIRS = int(os.environ.get("FAULTS_PAIRS", "8"))
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
 REPORT = os.environ.get("FAULTS_REPORT", "")
