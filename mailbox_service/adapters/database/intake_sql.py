@@ -132,7 +132,7 @@ class IntakeSql(Sql):
     # --- T1: evidence --------------------------------------------------------------------------------------
 
     def store(self, batch: Sequence[ports.NewMessage], now: datetime, lease: ports.Lease | None) -> list[ports.Claim]:
-        known = self._on_file({item.sha256 for item in batch})
+        known = self._on_file({(item.raw.origin.mailbox, item.sha256) for item in batch})
         fresh: dict[tuple[str, str], ports.NewMessage] = {}
         for item in batch:
             key = (item.raw.origin.mailbox, item.sha256)
@@ -144,7 +144,7 @@ class IntakeSql(Sql):
         self._rescue_from_junk(batch, known, now)
         return [_first_claim(fresh[key], MessageId(id_)) for key, id_ in ids.items()]
 
-    def _on_file(self, digests: set[str]) -> dict[tuple[str, str], Any]:
+    def _on_file(self, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], Any]:
         rows = self.connection.execute(
             sa.select(
                 message.c.id,
@@ -155,7 +155,8 @@ class IntakeSql(Sql):
                 message.c.disposition,
                 message.c.decided_by,
             )
-            .where(message.c.sha256.in_(digests))
+            # The mailbox is the first column of the index: without it, SQLite reads the whole table.
+            .where(message.c.mailbox.in_({of for of, _ in wanted}), message.c.sha256.in_({sha for _, sha in wanted}))
             .order_by(message.c.id)
             # Whoever finishes one of these meanwhile waits, and then finds the new source too.
             .with_for_update(read=True)
