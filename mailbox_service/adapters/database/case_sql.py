@@ -20,33 +20,38 @@ NAMED_ALIKE = 20
 ANSWERED = (Disposition.CASE, Disposition.ATTACHED, Disposition.REDIRECT)
 
 
+_place = sa.func.row_number().over(partition_by=message.c.header_message_id, order_by=message.c.id)
+_oldest = (
+    sa.select(message.c.id, _place.label("place"))
+    .where(message.c.header_message_id.in_(sa.bindparam("b_names", expanding=True)))
+    .subquery()
+)
+# Built once: that costs as much as the database does to carry it out.
+_NAMED = (
+    sa.select(
+        message.c.header_message_id,
+        message.c.id,
+        message.c.mailbox,
+        message.c.sender,
+        message.c.case_id,
+        cases.c.ref,
+        cases.c.sealed,
+        cases.c.stage,
+        message.c.disposition,
+        message.c.no_answer,
+        message.c.content_sha256,
+    )
+    .select_from(_oldest.join(message, message.c.id == _oldest.c.id).outerjoin(cases, message.c.case_id == cases.c.id))
+    .where(_oldest.c.place <= NAMED_ALIKE)
+    .order_by(message.c.id)
+)
+
+
 class CaseSql(Sql):
     """What T3 asks of and writes about cases."""
 
     def messages_named(self, message_ids: Sequence[str]) -> list[ports.KnownMessage]:
-        place = sa.func.row_number().over(partition_by=message.c.header_message_id, order_by=message.c.id)
-        named = sa.select(message.c.id, place.label("place")).where(message.c.header_message_id.in_(message_ids))
-        oldest = named.subquery()
-        rows = self.connection.execute(
-            sa.select(
-                message.c.header_message_id,
-                message.c.id,
-                message.c.mailbox,
-                message.c.sender,
-                message.c.case_id,
-                cases.c.ref,
-                cases.c.sealed,
-                cases.c.stage,
-                message.c.disposition,
-                message.c.no_answer,
-                message.c.content_sha256,
-            )
-            .select_from(
-                oldest.join(message, message.c.id == oldest.c.id).outerjoin(cases, message.c.case_id == cases.c.id)
-            )
-            .where(oldest.c.place <= NAMED_ALIKE)
-            .order_by(message.c.id)
-        )
+        rows = self.connection.execute(_NAMED, {"b_names": list(message_ids)})
         return [
             ports.KnownMessage(
                 r.header_message_id,

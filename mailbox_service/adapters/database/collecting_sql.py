@@ -11,6 +11,12 @@ from mailbox_service.adapters.database.sql import Sql
 from mailbox_service.adapters.database.tables import budget, cases, collected, message
 from mailbox_service.services import ports
 
+# Built once: that costs as much as the database does to carry it out.
+_BUDGETS = sa.select(budget.c.name, budget.c.window_start, budget.c.used).where(
+    budget.c.name.in_(sa.bindparam("b_names", expanding=True)),
+    budget.c.window_start.in_(sa.bindparam("b_windows", expanding=True)),
+)
+
 
 class CollectingSql(Sql):
     """Budgets and collected lines."""
@@ -20,10 +26,7 @@ class CollectingSql(Sql):
             return {}
         wanted = set(names)
         rows = self.connection.execute(
-            sa.select(budget.c.name, budget.c.window_start, budget.c.used).where(
-                budget.c.name.in_({name for name, _ in wanted}),
-                budget.c.window_start.in_({window for _, window in wanted}),
-            )
+            _BUDGETS, {"b_names": list({n for n, _ in wanted}), "b_windows": list({w for _, w in wanted})}
         )
         return {(r.name, r.window_start): r.used for r in rows if (r.name, r.window_start) in wanted}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,6 +40,52 @@ CLAIM_COLUMNS = (
     message.c.decided_by,
     message.c.case_id,
 )
+
+
+# Built once: that costs as much as the database does to carry them out.
+_ON_FILE = (
+    sa.select(
+        message.c.id,
+        message.c.mailbox,
+        message.c.sha256,
+        message.c.state,
+        message.c.junk,
+        message.c.disposition,
+        message.c.decided_by,
+    )
+    # The mailbox is the first column of the index: without it, SQLite reads the whole table.
+    .where(
+        message.c.mailbox.in_(sa.bindparam("b_mailboxes", expanding=True)),
+        message.c.sha256.in_(sa.bindparam("b_digests", expanding=True)),
+    )
+    .order_by(message.c.id)
+    # Whoever finishes one of these meanwhile waits, and then finds the new source too.
+    .with_for_update(read=True)
+)
+_TOKENS = (
+    sa.select(message.c.id, message.c.lease_token)
+    .where(message.c.id.in_(sa.bindparam("b_ids", expanding=True)), message.c.state == "waiting")
+    .order_by(message.c.id)
+    .with_for_update()
+)
+_MARK = (
+    source.update()
+    .where(source.c.message_id.in_(sa.bindparam("b_ids", expanding=True)), source.c.folder_id.is_not(None))
+    .values(mark=sa.bindparam("b_mark"), mark_state="waiting", mark_due_at=sa.bindparam("b_now"))
+)
+
+
+@cache
+def _finish(columns: tuple[str, ...]) -> sa.Update:
+    return (
+        message.update()
+        .where(
+            message.c.id == sa.bindparam("b_id"),
+            message.c.lease_token == sa.bindparam("b_token"),
+            message.c.state == "waiting",
+        )
+        .values({name: sa.bindparam(f"b_{name}") for name in columns})
+    )
 
 
 class IntakeSql(Sql):
@@ -146,20 +193,7 @@ class IntakeSql(Sql):
 
     def _on_file(self, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], Any]:
         rows = self.connection.execute(
-            sa.select(
-                message.c.id,
-                message.c.mailbox,
-                message.c.sha256,
-                message.c.state,
-                message.c.junk,
-                message.c.disposition,
-                message.c.decided_by,
-            )
-            # The mailbox is the first column of the index: without it, SQLite reads the whole table.
-            .where(message.c.mailbox.in_({of for of, _ in wanted}), message.c.sha256.in_({sha for _, sha in wanted}))
-            .order_by(message.c.id)
-            # Whoever finishes one of these meanwhile waits, and then finds the new source too.
-            .with_for_update(read=True)
+            _ON_FILE, {"b_mailboxes": list({of for of, _ in wanted}), "b_digests": list({sha for _, sha in wanted})}
         )
         return {(row.mailbox, row.sha256): row for row in rows}
 
@@ -344,40 +378,25 @@ class IntakeSql(Sql):
 
     def still_claimed(self, claims: Sequence[ports.Claim]) -> set[MessageId]:
         tokens = {claim.id: claim.token for claim in claims}
-        rows = self.connection.execute(
-            sa.select(message.c.id, message.c.lease_token)
-            .where(message.c.id.in_(tokens), message.c.state == "waiting")
-            .order_by(message.c.id)
-            .with_for_update()
-        )
+        rows = self.connection.execute(_TOKENS, {"b_ids": list(tokens)})
         return {MessageId(row.id) for row in rows if row.lease_token == tokens[MessageId(row.id)]}
 
     def finish(self, results: Sequence[ports.Finished], now: datetime) -> None:
         if not results:
             return
+        rows = [_finished_values(r) for r in results]
         changed = self.connection.execute(
-            message.update()
-            .where(
-                message.c.id == sa.bindparam("b_id"),
-                message.c.lease_token == sa.bindparam("b_token"),
-                message.c.state == "waiting",
-            )
-            .values({name: sa.bindparam(f"b_{name}") for name in _finished_values(results[0])}),
+            _finish(tuple(rows[0])),
             [
-                {"b_id": r.claim.id, "b_token": r.claim.token}
-                | {f"b_{name}": value for name, value in _finished_values(r).items()}
-                for r in results
+                {"b_id": r.claim.id, "b_token": r.claim.token} | {f"b_{name}": value for name, value in row.items()}
+                for r, row in zip(results, rows, strict=True)
             ],
         ).rowcount
         if changed != len(results):
             raise LostLease("a message was claimed by another worker")
         for mark in sorted({r.mark for r in results}):
             ids = [r.claim.id for r in results if r.mark is mark]
-            self.connection.execute(
-                source.update()
-                .where(source.c.message_id.in_(ids), source.c.folder_id.is_not(None))
-                .values(mark=mark.value, mark_state="waiting", mark_due_at=now)
-            )
+            self.connection.execute(_MARK, {"b_ids": ids, "b_mark": mark.value, "b_now": now})
 
     # --- telling the server --------------------------------------------------------------------------------
 

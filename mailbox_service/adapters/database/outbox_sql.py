@@ -18,6 +18,79 @@ FROZEN = "outbox_frozen"  # by a restore, until a person has looked at what woul
 INSTANCE = "instance"
 
 
+# The statements of every mail's way. Built once: that costs as much as the database does to carry them out.
+_o = outbound.c
+_IDS = _o.id.in_(sa.bindparam("b_ids", expanding=True))
+_DUE = (
+    sa.select(_o.id)
+    .where(
+        _o.state == "waiting",
+        _o.due_at <= sa.bindparam("b_now"),
+        _o.mailbox.in_(sa.bindparam("b_mailboxes", expanding=True)),
+        sa.or_(_o.lease_until.is_(None), _o.lease_until < sa.bindparam("b_now")),
+    )
+    .order_by(_o.priority, _o.due_at, _o.id)
+    .limit(sa.bindparam("b_limit"))
+    .with_for_update(skip_locked=True)
+)
+_CLAIM = (
+    outbound.update()
+    .where(_o.id.in_(_DUE.scalar_subquery()))
+    .values(
+        attempts=_o.attempts + 1,
+        lease_token=_o.lease_token + 1,
+        lease_owner=sa.bindparam("b_owner"),
+        lease_until=sa.bindparam("b_until"),
+    )
+    .returning(_o.id)
+)
+_ROWS = (
+    sa.select(outbound, cases.c.ref, message.c.received_at)
+    .select_from(
+        outbound.outerjoin(cases, _o.case_id == cases.c.id).outerjoin(message, _o.about_message_id == message.c.id)
+    )
+    .where(_IDS)
+    .order_by(_o.priority, _o.due_at, _o.id)
+)
+_TOKENS = sa.select(_o.id, _o.lease_token).where(_IDS, _o.state == "waiting").order_by(_o.id).with_for_update()
+# A redirect belongs to no case; the message it answered may be in one by now.
+_case_id = sa.func.coalesce(_o.case_id, message.c.case_id)
+_by_name = _o.message_id.in_(sa.bindparam("b_names", expanding=True))
+_KNOWN = (
+    sa.select(
+        _o.message_id,
+        _o.recipient,
+        _o.kind,
+        _o.mailbox,
+        _case_id,
+        cases.c.ref,
+        sa.func.coalesce(cases.c.sealed, sa.false()),
+        _o.about_message_id,
+        sa.func.coalesce(message.c.subject, ""),
+        _o.id,
+    )
+    .select_from(
+        outbound.outerjoin(message, _o.about_message_id == message.c.id).outerjoin(cases, cases.c.id == _case_id)
+    )
+    .order_by(_o.id)
+)
+_NAMED = _KNOWN.where(_by_name)
+_NAMED_OR_NUMBERED = _KNOWN.where(sa.or_(_by_name, _IDS))
+_FREEZE = outbound.update().where(_IDS).values(frozen_at=sa.bindparam("b_now"))
+_SETTLE = (
+    outbound.update()
+    .where(_o.id == sa.bindparam("b_id"))
+    .values(
+        state=sa.bindparam("b_state"),
+        last_reply=sa.bindparam("b_reply"),
+        due_at=sa.bindparam("b_due"),
+        unknown_outcomes=_o.unknown_outcomes + sa.bindparam("b_unknown"),
+        finished_at=sa.bindparam("b_finished"),
+        lease_until=None,
+    )
+)
+
+
 class OutboxSql(Sql):
     """Rows of the outbox."""
 
@@ -35,29 +108,9 @@ class OutboxSql(Sql):
         return str(self.setting(INSTANCE))
 
     def outbound_named(self, message_ids: Sequence[str], ids: Sequence[OutboundId] = ()) -> list[ports.KnownOutbound]:
-        # A redirect belongs to no case; the message it answered may be in one by now.
-        case_id = sa.func.coalesce(outbound.c.case_id, message.c.case_id)
-        named = outbound.c.message_id.in_(message_ids)
         rows = self.connection.execute(
-            sa.select(
-                outbound.c.message_id,
-                outbound.c.recipient,
-                outbound.c.kind,
-                outbound.c.mailbox,
-                case_id,
-                cases.c.ref,
-                sa.func.coalesce(cases.c.sealed, sa.false()),
-                outbound.c.about_message_id,
-                sa.func.coalesce(message.c.subject, ""),
-                outbound.c.id,
-            )
-            .select_from(
-                outbound.outerjoin(message, outbound.c.about_message_id == message.c.id).outerjoin(
-                    cases, cases.c.id == case_id
-                )
-            )
-            .where(sa.or_(named, outbound.c.id.in_(ids)) if ids else named)
-            .order_by(outbound.c.id)
+            _NAMED_OR_NUMBERED if ids else _NAMED,
+            {"b_names": list(message_ids)} | ({"b_ids": list(ids)} if ids else {}),
         )
         return [ports.KnownOutbound(*tuple(row)) for row in rows]
 
@@ -95,40 +148,20 @@ class OutboxSql(Sql):
     def claim_outbound(
         self, limit: int, now: datetime, lease: ports.Lease, mailboxes: Sequence[str]
     ) -> list[ports.OutboundClaim]:
-        o = outbound.c
-        wanted = (
-            sa.select(o.id)
-            .where(
-                o.state == "waiting",
-                o.due_at <= now,
-                o.mailbox.in_(mailboxes),
-                sa.or_(o.lease_until.is_(None), o.lease_until < now),
-            )
-            .order_by(o.priority, o.due_at, o.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
         ids = self.connection.scalars(
-            outbound.update()
-            .where(o.id.in_(wanted.scalar_subquery()))
-            .values(
-                attempts=o.attempts + 1, lease_token=o.lease_token + 1, lease_owner=lease.owner, lease_until=lease.until
-            )
-            .returning(o.id)
+            _CLAIM,
+            {
+                "b_now": now,
+                "b_mailboxes": list(mailboxes),
+                "b_limit": limit,
+                "b_owner": lease.owner,
+                "b_until": lease.until,
+            },
         ).all()
         return self.outbound_rows(ids) if ids else []
 
     def outbound_rows(self, ids: Sequence[int], *, with_bytes: bool = True) -> list[ports.OutboundClaim]:
-        rows = self.connection.execute(
-            sa.select(outbound, cases.c.ref, message.c.received_at)
-            .select_from(
-                outbound.outerjoin(cases, outbound.c.case_id == cases.c.id).outerjoin(
-                    message, outbound.c.about_message_id == message.c.id
-                )
-            )
-            .where(outbound.c.id.in_(ids))
-            .order_by(outbound.c.priority, outbound.c.due_at, outbound.c.id)
-        ).all()
+        rows = self.connection.execute(_ROWS, {"b_ids": list(ids)}).all()
         frozen = self._frozen([row.id for row in rows if row.frozen_at is not None and with_bytes])
         return [_claim(row, frozen.get(row.id)) for row in rows]
 
@@ -158,9 +191,7 @@ class OutboxSql(Sql):
         mine = [(claim, data) for claim, data in rows if claim.id in ours]
         if not mine:
             return set()
-        self.connection.execute(
-            outbound.update().where(outbound.c.id.in_([c.id for c, _ in mine])).values(frozen_at=now)
-        )
+        self.connection.execute(_FREEZE, {"b_ids": [c.id for c, _ in mine], "b_now": now})
         self.connection.execute(
             outbound_chunk.insert(),
             [{"outbound_id": claim.id, "seq": n, "data": piece} for claim, data in mine for n, piece in chunks(data)],
@@ -169,12 +200,7 @@ class OutboxSql(Sql):
 
     def _still_ours(self, claims: Sequence[ports.OutboundClaim]) -> set[OutboundId]:
         tokens = {claim.id: claim.token for claim in claims}
-        rows = self.connection.execute(
-            sa.select(outbound.c.id, outbound.c.lease_token)
-            .where(outbound.c.id.in_(tokens), outbound.c.state == "waiting")
-            .order_by(outbound.c.id)
-            .with_for_update()
-        )
+        rows = self.connection.execute(_TOKENS, {"b_ids": list(tokens)})
         return {OutboundId(r.id) for r in rows if r.lease_token == tokens[OutboundId(r.id)]}
 
     # --- T6 ------------------------------------------------------------------------------------------------
@@ -194,19 +220,7 @@ class OutboxSql(Sql):
             if row.claim.id in ours
         ]
         if values:
-            self.connection.execute(
-                outbound.update()
-                .where(outbound.c.id == sa.bindparam("b_id"))
-                .values(
-                    state=sa.bindparam("b_state"),
-                    last_reply=sa.bindparam("b_reply"),
-                    due_at=sa.bindparam("b_due"),
-                    unknown_outcomes=outbound.c.unknown_outcomes + sa.bindparam("b_unknown"),
-                    finished_at=sa.bindparam("b_finished"),
-                    lease_until=None,
-                ),
-                values,
-            )
+            self.connection.execute(_SETTLE, values)
         return ours
 
     # --- what comes back -----------------------------------------------------------------------------------
