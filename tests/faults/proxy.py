@@ -90,20 +90,26 @@ class Proxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.close()
-        for task in list(self._tasks):
+        for _ in range(10):  # whoever was just accepted comes in, else nobody would close it
+            await asyncio.sleep(0)
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # the last callbacks of what was ended
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # No coroutine: one that is cancelled before its first step would leave its connection open.
+        task = asyncio.create_task(self._connect(next(self._numbers), reader, writer))
         self._tasks.add(task)
-        try:
-            await self._connect(next(self._numbers), reader, writer)
-        except (OSError, asyncio.CancelledError):
-            writer.transport.abort()
-        finally:
+
+        def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
+            writer.transport.abort()
+            if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, OSError):
+                raise error
+
+        task.add_done_callback(ended)
 
     async def _connect(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         beyond, server = await asyncio.open_connection("127.0.0.1", self.target)

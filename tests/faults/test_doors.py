@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import smtplib
+import socket
 
 import pytest
 
@@ -30,8 +31,13 @@ async def daemon(here: Scene, *faults: Fault) -> int:
     """A daemon whose door is open."""
     here.lmtp.unlink(missing_ok=True)
     pid = await here.start(*faults, once=False)
-    await until(lambda: here.lmtp.exists() or state_of(pid) == "Z", PASS_SECONDS, here.log)
+    await until(lambda: is_open(here) or state_of(pid) == "Z", PASS_SECONDS, here.log)
     return pid
+
+
+def is_open(here: Scene) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(here.lmtp)) == 0
 
 
 async def pushed_through_a_death(here: Scene, moment: str) -> None:

@@ -107,6 +107,8 @@ class ScriptedImap:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.close()
+        for _ in range(10):  # whoever was just accepted gets as far as its first line, else nobody would close it
+            await asyncio.sleep(0)
         self.drop_all()
         for task in self._tasks:
             task.cancel()

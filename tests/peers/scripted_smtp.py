@@ -172,6 +172,8 @@ async def scripted_smtp(script: Script | None = None, tls: ssl.SSLContext | None
     finally:
         peer.release.set()
         server.close()
+        for _ in range(10):  # whoever was just accepted gets as far as its first line, else nobody would close it
+            await asyncio.sleep(0)
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
