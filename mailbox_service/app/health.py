@@ -62,6 +62,7 @@ class Health:
     async def metrics(self) -> Page:
         self._fill_queues(await self._how_things_stand())
         self._fill_folders()
+        self._fill_doors()
         self._metrics.set(metering.READY, not self._liveness.unready())
         return Page(200, CONTENT_TYPE, self._metrics.text())
 
@@ -79,6 +80,7 @@ class Health:
                 for name, source in self._service().sources.items()
                 for watcher in source.watchers
             ],
+            "doors": [{"door": listener.kind} | asdict(listener.status) for listener in self._service().listeners],
         }
         return _json(200, told)
 
@@ -113,6 +115,14 @@ class Health:
                 values = (status.connected, polled, status.backlog, status.unread)
                 for figure, value in zip(_FOLDERS, values, strict=True):
                     m.set(figure, value, mailbox, status.folder)
+
+    def _fill_doors(self) -> None:
+        for figure in (metering.DOOR_OPEN, metering.DOOR_STORED):
+            self._metrics.forget(figure)
+        for listener in self._service().listeners:
+            stored_at = listener.status.last_stored_at
+            self._metrics.set(metering.DOOR_OPEN, listener.status.listening, listener.kind)
+            self._metrics.set(metering.DOOR_STORED, stored_at.timestamp() if stored_at else 0.0, listener.kind)
 
     async def _how_things_stand(self) -> Standing | None:
         """At most STANDING_KEPT_SECONDS old; None when the database does not tell."""

@@ -219,7 +219,7 @@ class Service:
             alarms,
             now,
             monotonic,
-            senses=lambda: senses_of_all(self.sources, self.transports),
+            senses=lambda: senses_of_all(self.sources, self.transports, self.listeners),
             disk=lambda: disk_trouble(folder, self.config.alarms.disk_free),
             mails_waiting=mails_waiting,
             meter=self.meter,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 from mailbox_service.adapters.imap import ImapSource
+from mailbox_service.adapters.lmtp import Listener
 from mailbox_service.adapters.smtp import SmtpTransport
 from mailbox_service.services.vigil import FolderSense, Senses
 
@@ -17,20 +18,28 @@ VIGIL_SECONDS = 60.0
 FEW_INODES = 1000
 
 
-def senses_of(source: ImapSource | None, transport: SmtpTransport) -> Senses:
-    """How a mailbox's connections are doing; `source` is None where mail is pushed to us."""
+def senses_of(source: ImapSource | None, transport: SmtpTransport, listeners: Sequence[Listener] = ()) -> Senses:
+    """How a mailbox's connections are doing; `source` is None where mail is only pushed to us."""
+    closed = tuple(
+        f"{listener.kind} ({listener.status.last_error or 'not yet'})"
+        for listener in listeners
+        if not listener.status.listening
+    )
     if source is None:
-        return Senses(smtp_refused=transport.login_refused)
+        return Senses(smtp_refused=transport.login_refused, closed_doors=closed)
     folders = tuple(
         FolderSense(watcher.status.folder, timedelta(seconds=watcher.silent_seconds), watcher.status.last_error)
         for watcher in source.watchers
         if watcher.status.found or not watcher.junk  # a server without a Junk folder is not deaf
     )
-    return Senses(folders, imap_refused=source.login_refused, smtp_refused=transport.login_refused)
+    return Senses(folders, source.login_refused, transport.login_refused, closed)
 
 
-def senses_of_all(sources: Mapping[str, ImapSource], transports: Mapping[str, SmtpTransport]) -> dict[str, Senses]:
-    return {name: senses_of(sources.get(name), transport) for name, transport in transports.items()}
+def senses_of_all(
+    sources: Mapping[str, ImapSource], transports: Mapping[str, SmtpTransport], listeners: Sequence[Listener]
+) -> dict[str, Senses]:
+    """A door that is closed concerns every mailbox: any of them may be pushed to."""
+    return {name: senses_of(sources.get(name), transport, listeners) for name, transport in transports.items()}
 
 
 def disk_trouble(folder: Path, least_free_bytes: int) -> str:

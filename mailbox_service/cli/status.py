@@ -39,6 +39,15 @@ FOLDER_COLUMNS = (
     Column("UNREADABLE", "unread"),
     Column("LAST ERROR", "last_error", shrinks=True),
 )
+DOOR_COLUMNS = (
+    Column("DOOR", "door"),
+    Column("OPEN", "listening"),
+    Column("STORED", "stored"),
+    Column("FAILED", "failed"),
+    Column("REFUSED", "refused"),
+    Column("LAST STORED (UTC)", "last_stored_at"),
+    Column("LAST ERROR", "last_error", shrinks=True),
+)
 QUEUE_COLUMNS = (
     Column("MAILBOX", "mailbox"),
     Column("WHAT", "name"),
@@ -91,8 +100,15 @@ def _show(picture: Picture) -> None:
         write_finding(finding)
     if picture.daemon is not None:
         write("")
-        rows = [row | {"state": _state(row), "last_poll_at": _moment(row)} for row in picture.daemon["folders"]]
+        rows = [
+            row | {"state": _state(row), "last_poll_at": _moment(row, "last_poll_at")}
+            for row in picture.daemon["folders"]
+        ]
         listing(rows, FOLDER_COLUMNS, (), as_json=False, empty="No folders.")
+        if picture.daemon["doors"]:
+            write("")
+            rows = [row | {"last_stored_at": _moment(row, "last_stored_at")} for row in picture.daemon["doors"]]
+            listing(rows, DOOR_COLUMNS, (), as_json=False, empty="No doors.")
     write("")
     listing(picture.queues, QUEUE_COLUMNS, (), as_json=False, empty="Nothing waits.")
 
@@ -200,7 +216,7 @@ def _answer(health: Health) -> dict[str, Any]:
         told = json.loads(connection.getresponse().read(ANSWER_BYTES))
     finally:
         connection.close()
-    wanted = {"version": str, "pid": int, "alive": bool, "ready": bool, "reasons": list, "folders": list}
+    wanted = {"version": str, "pid": int, "alive": bool, "ready": bool, "reasons": list, "folders": list, "doors": list}
     if not isinstance(told, dict) or any(not isinstance(told.get(key), kind) for key, kind in wanted.items()):
         raise ValueError("not a daemon of ours")
     return told
@@ -216,5 +232,5 @@ def _state(folder: Mapping[str, Any]) -> str:
     return "not connected"
 
 
-def _moment(folder: Mapping[str, Any]) -> datetime | None:
-    return datetime.fromisoformat(folder["last_poll_at"]) if folder["last_poll_at"] else None
+def _moment(row: Mapping[str, Any], key: str) -> datetime | None:
+    return datetime.fromisoformat(row[key]) if row[key] else None

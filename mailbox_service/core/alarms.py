@@ -57,6 +57,13 @@ _KINDS = (
         "Run `mailbox-service check`, and mend what it names; the service connects again by itself.",
     ),
     AlarmKind(
+        "door",
+        "A door for mail that is pushed to us (`intake.lmtp`, `intake.smtp`) is not open. The mail server that pushes "
+        "keeps its mail and tries again for some days.",
+        "Run `mailbox-service check`, and mend what it names: the folder of the socket, its rights, a port in use. The "
+        "service opens the door by itself.",
+    ),
+    AlarmKind(
         "canary_late",
         "The mail that the service sends to its own address did not come back in time, so mail from others may not "
         "arrive either, although the server answers.",

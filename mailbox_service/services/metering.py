@@ -84,6 +84,8 @@ FOLDER_POLLED = Figure(
 )
 FOLDER_BACKLOG = Figure(_G, "folder_backlog", "Messages of the running pass still to fetch", ("mailbox", "folder"))
 FOLDER_UNREAD = Figure(_G, "folder_unreadable", "Messages the server does not hand out", ("mailbox", "folder"))
+DOOR_OPEN = Figure(_G, "door_open", "1 while the door for pushed mail is open", ("door",))
+DOOR_STORED = Figure(_G, "door_last_stored_timestamp_seconds", "When the door last took a message; 0: never", ("door",))
 ALARM_ON = Figure(_G, "alarm_on", "1 while the alarm is on, as far as this process has seen", ("mailbox", "kind"))
 CANARY_LATENCY = Figure(_G, "canary_latency_seconds", "How long the last canary that came back took", ("mailbox",))
 CANARY_BACK = Figure(

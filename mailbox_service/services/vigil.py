@@ -65,6 +65,7 @@ class Senses:
     folders: tuple[FolderSense, ...] = ()
     imap_refused: bool = False
     smtp_refused: bool = False
+    closed_doors: tuple[str, ...] = ()  # for mail that is pushed: which, and why
 
 
 class Watching(Transaction, Protocol):
@@ -181,13 +182,15 @@ class Vigil:
         return one if not one.on or self._seen[key] >= wanted else Observation(one.name, False, "", one.mailbox)
 
 
-_NEGLECT = frozenset({"mail_waiting", "worker", "folder"})
+_NEGLECT = frozenset({"mail_waiting", "worker", "folder", "door"})
 
 
 def _connections(mailbox: str, senses: Senses) -> list[Observation]:
     silent = [folder for folder in senses.folders if folder.silent_for > DEAF_AFTER]
     named = "; ".join(f"{f.name}{f' ({f.last_error})' if f.last_error else ''}" for f in silent[:5])
+    closed = "; ".join(senses.closed_doors)
     return [
+        Observation("door", bool(closed), f"not open: {closed}", mailbox),
         Observation("imap_login", senses.imap_refused, "the IMAP server refuses the login", mailbox),
         Observation("smtp_login", senses.smtp_refused, "the SMTP server refuses the login", mailbox),
         # A refused login has its own alarm, with a better remedy.

@@ -208,6 +208,17 @@ async def test_an_outbox_paused_for_a_day_is_told_and_nothing_else_that_follows_
     assert await watch.pass_time(TICK) == ["outbox_paused over"]
 
 
+async def test_a_door_that_stays_closed_is_told_and_one_that_opens_at_the_next_look_is_not(watch: Watch) -> None:
+    watch.senses = Senses(closed_doors=("lmtp (no such folder)",))
+    assert await watch.look() == []
+    watch.senses = Senses()
+    assert await watch.look() == []
+    watch.senses = Senses(closed_doors=("lmtp (no such folder)",))
+    assert [*await watch.look(), *await watch.look()] == ["door raised"]
+    watch.senses = Senses()
+    assert await watch.look() == ["door over"]
+
+
 async def test_a_full_disk_is_told(watch: Watch) -> None:
     watch.disk = "the disk of the database has 3 MB left"
     assert await watch.pass_time(HOUR, look_every=TEN) == ["disk raised"]

@@ -41,6 +41,17 @@ WELL: dict[str, Any] = {
             "last_error": "\x1b[31mBYE",
         }
     ],
+    "doors": [
+        {
+            "door": "lmtp",
+            "listening": False,
+            "last_error": "no such folder\x1b[2J",
+            "stored": 7,
+            "failed": 1,
+            "refused": 2,
+            "last_stored_at": "2026-11-25T09:00:00+00:00",
+        }
+    ],
 }
 
 
@@ -111,6 +122,13 @@ def test_a_daemon_that_does_not_do_its_work_is_not_healthy(desk: Desk) -> None:
         assert answer.code == 1
         assert "error    daemon: mailbox security, folder INBOX: login refused" in answer.text
         assert desk.run("status", "--json").json["healthy"] is False
+
+
+def test_a_door_for_pushed_mail_is_told_of(desk: Desk) -> None:
+    desk.done("migrate")
+    with daemon(desk, WELL):
+        text = desk.done("status").text
+    assert "lmtp  no    7       1       2        2026-11-25 09:00   no such folder" in text and "\x1b" not in text
 
 
 @pytest.mark.parametrize("told", [b"<html>", [], {}, WELL | {"folders": None}, b""])

@@ -9,9 +9,16 @@ from random import Random
 import pytest
 
 from mailbox_service.adapters.imap import FolderPlan, ImapAccount, ImapSource
+from mailbox_service.adapters.lmtp import Listener, UnixDoor
 from mailbox_service.adapters.smtp import SmtpAccount, SmtpTransport
 from mailbox_service.app.vigil import disk_trouble, senses_of
+from mailbox_service.services.ports import RawMessage
 from tests.imap.door import NOW, MemoryDoor
+
+
+class NobodyAtHome:
+    async def deliver(self, raw: RawMessage) -> None:
+        raise AssertionError
 
 
 class Ears:
@@ -48,6 +55,16 @@ def test_a_junk_folder_that_the_server_does_not_have_is_not_missed(found: bool) 
     ears = Ears(FolderPlan(None, junk=True))
     ears.source.watchers[0].status.found = found
     assert bool(ears.silent()) is found
+
+
+def test_a_door_that_is_not_open_is_told_with_its_reason() -> None:
+    ears = Ears()
+    listener = Listener(UnixDoor(Path("lmtp"), 0o660), NobodyAtHome(), {}, max_message_size_bytes=1, clock=lambda: NOW)
+    assert senses_of(None, ears.transport, [listener]).closed_doors == ("lmtp (not yet)",)
+    listener.status.last_error = "no such folder"
+    assert senses_of(ears.source, ears.transport, [listener]).closed_doors == ("lmtp (no such folder)",)
+    listener.status.listening = True
+    assert senses_of(None, ears.transport, [listener]).closed_doors == ()
 
 
 def test_a_disk_with_room_is_none_of_our_business_and_one_without_is(tmp_path: Path) -> None:
