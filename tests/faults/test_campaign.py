@@ -70,7 +70,7 @@ async def test_a_second_death_during_the_recovery_changes_nothing(
         async with new_scene() as here:
             await survives(here, faults, tally)
     tally.report(f"pairs of deaths, {kind}, part {part + 1} of {PARTS}")
-    assert tally.deaths
+    assert tally.deaths >= tally.not_reached
 
 
 async def test_a_pass_that_finds_nothing_new_changes_nothing(new_scene: NewScene) -> None:
