@@ -182,6 +182,8 @@ class Outbox:
         await asyncio.wait({settler}, timeout=LAST_WORDS_SECONDS if stopped or self._stopped.is_set() else None)
         if settler.done():
             settler.result()
+        else:
+            log.error("deliveries not recorded in time; they may go out once more", count=len(ready))
         if stopped:
             raise stopped
 

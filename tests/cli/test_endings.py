@@ -236,7 +236,7 @@ async def test_one_pass_takes_mail_in_answers_it_and_ends_with_0(desk: Desk) -> 
         again = await asyncio.to_thread(desk.run, "outbox", "retry", str(first["id"]))
     assert b"SEC-2026-0001" in acknowledgement
     assert "\nThe mail:\n" in shown.text
-    assert (again.code, "is sent; only waiting and failed" in again.err) == (65, True)
+    assert (again.code, "is sent; only waiting, failed and bounced" in again.err) == (65, True)
     assert {row["kind"]: row["state"] for row in rows} == {"acknowledgement": "sent", "notice_case": "sent"}
 
 

@@ -24,12 +24,12 @@ from mailbox_service.demo.cast import play
 sys.exit(play(once={once}, keep={keep}))
 """
 EVERYTHING_IS_SPAM = """
-from mailbox_service import app
+from mailbox_service.app import service
 from mailbox_service.sorting import Outcome, Verdict
 class Suspicious:
     def sort(self, mail):
         return Verdict(Outcome.SPAM, 0.0, 1.0, ())
-app.LexicalSorter = Suspicious
+service.LexicalSorter = Suspicious
 """
 NO_MAIL_SERVER = "sys.modules['pymap'] = sys.modules['pymap.backend'] = None"
 NOTHING_IS_AUTOMATIC = """

@@ -61,6 +61,7 @@ class ChildProcessor:
         self._start_at = 0.0  # of the event loop's clock
         self._one_at_a_time = asyncio.Lock()
         self._ending: asyncio.TimerHandle | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def understand(self, batch: Sequence[Loaded]) -> Understanding:
         failed_before = any(claim.attempt > 1 for claim, _ in batch)
@@ -105,7 +106,11 @@ class ChildProcessor:
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.wait({self._starting})
-        await self._end()
+        self._stop_ending()
+        if self._child is not None:
+            self._let_go(self._child)
+        if self._leaving:
+            await asyncio.wait(self._leaving)
 
     # --- the process --------------------------------------------------------------------------------------
 
@@ -142,9 +147,7 @@ class ChildProcessor:
                     answer = await child.ask((what, batch))
             except BaseException as error:
                 # Whatever it still says is the answer to this, and not to the next.
-                child.kill()
-                if self._child is child:
-                    self._child = None
+                self._let_go(child)
                 if isinstance(error, TimeoutError):
                     raise ChildLost("no answer in time") from error
                 raise
@@ -158,15 +161,14 @@ class ChildProcessor:
 
     def _end_when_idle(self) -> None:
         if not self._one_at_a_time.locked() and self._child is not None:
-            self._child.kill()
-            self._child = None
+            self._let_go(self._child)
 
-    async def _end(self) -> None:
-        self._stop_ending()
-        if self._child is not None:
-            child, self._child = self._child, None
-            child.kill()
-            await child.ended()
+    def _let_go(self, child: _Child) -> None:
+        if self._child is child:
+            self._child = None
+        end = asyncio.create_task(child.end(), name="end processor")
+        self._leaving.add(end)
+        end.add_done_callback(self._leaving.discard)
 
 
 class _Child:
@@ -201,7 +203,7 @@ class _Child:
             async with asyncio.timeout(START_SECONDS):
                 await child.ask(processing)
         except BaseException as error:
-            child.kill()
+            await asyncio.shield(child.end())
             if isinstance(error, TimeoutError):
                 raise ChildLost("it did not start in time") from error
             raise
@@ -217,13 +219,10 @@ class _Child:
         except (asyncio.IncompleteReadError, OSError) as error:
             raise ChildLost("it ended") from error
 
-    def kill(self) -> None:
-        if self._handle >= 0:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
-            os.close(self._handle)
-            self._handle = -1
-            self._to.close()
-
-    async def ended(self) -> None:
+    async def end(self) -> None:
+        """Kill it, and return when it is gone. Once for each child."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+        os.close(self._handle)
+        self._to.close()
         await self._process.wait()
