@@ -99,15 +99,8 @@ class CaseSql(Sql):
 
     def _advance(self, name: str, by: int) -> int:
         """The counter's new value. The row stays locked until the commit, so numbers have no gaps."""
-        insert = self.upsert(counter).values(name=name, value=by)
-        return int(
-            self.connection.scalar(
-                insert.on_conflict_do_update(
-                    index_elements=[counter.c.name], set_={"value": counter.c.value + insert.excluded.value}
-                ).returning(counter.c.value)
-            )
-            or 0
-        )
+        advanced = self.or_add(counter, "value").returning(counter.c.value)
+        return int(self.connection.scalar(advanced, {"name": name, "value": by}) or 0)
 
     def add_journal(self, entries: Sequence[ports.JournalEntry], now: datetime) -> None:
         if not entries:

@@ -33,12 +33,8 @@ class CollectingSql(Sql):
     def spend(self, used: dict[tuple[str, datetime], int]) -> None:
         if not used:
             return
-        insert = self.upsert(budget)
         self.connection.execute(
-            insert.on_conflict_do_update(
-                index_elements=[budget.c.name, budget.c.window_start],
-                set_={"used": budget.c.used + insert.excluded.used},
-            ),
+            self.or_add(budget, "used"),
             # Sorted, so that two workers never wait for each other.
             [{"name": n, "window_start": w, "used": count} for (n, w), count in sorted(used.items())],
         )

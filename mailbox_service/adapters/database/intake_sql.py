@@ -270,7 +270,7 @@ class IntakeSql(Sql):
                 }
             )
         if rows:
-            self.connection.execute(self.upsert(source).on_conflict_do_nothing(), rows)
+            self.connection.execute(self.or_leave(source), rows)
 
     def _rescue_from_junk(
         self, batch: Sequence[ports.NewMessage], known: dict[tuple[str, str], Any], now: datetime

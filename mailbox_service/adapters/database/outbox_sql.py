@@ -76,6 +76,7 @@ _KNOWN = (
 )
 _NAMED = _KNOWN.where(_by_name)
 _NAMED_OR_NUMBERED = _KNOWN.where(sa.or_(_by_name, _IDS))
+_STOPPED = sa.select(sa.exists().where(setting.c.name.in_((PAUSED, FROZEN)), setting.c.value == "yes"))
 _FREEZE = outbound.update().where(_IDS).values(frozen_at=sa.bindparam("b_now"))
 _SETTLE = (
     outbound.update()
@@ -95,16 +96,14 @@ class OutboxSql(Sql):
     """Rows of the outbox."""
 
     def outbox_paused(self) -> bool:
-        stops = sa.select(sa.exists().where(setting.c.name.in_((PAUSED, FROZEN)), setting.c.value == "yes"))
-        return bool(self.connection.scalar(stops))
+        return bool(self.connection.scalar(_STOPPED))
 
     def pause_outbox(self, paused: bool) -> None:
         self.put_setting(PAUSED, "yes" if paused else "no")
 
     def instance(self, new: str) -> str:
         """The name of this database, made once: `new` where it has none yet."""
-        insert = self.upsert(setting).values(name=INSTANCE, value=new).on_conflict_do_nothing()
-        self.connection.execute(insert)
+        self.connection.execute(self.or_leave(setting), {"name": INSTANCE, "value": new})
         return str(self.setting(INSTANCE))
 
     def outbound_named(self, message_ids: Sequence[str], ids: Sequence[OutboundId] = ()) -> list[ports.KnownOutbound]:
@@ -141,7 +140,7 @@ class OutboxSql(Sql):
             }
             for m in mails
         ]
-        self.connection.execute(self.upsert(outbound).on_conflict_do_nothing(), rows)
+        self.connection.execute(self.or_leave(outbound), rows)
 
     # --- T4 ------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,19 +19,43 @@ class Sql:
 
     connection: sa.Connection
 
-    def upsert(self, table: sa.Table) -> Any:
-        """INSERT of the dialect at hand, the one with ON CONFLICT. Typed Any: the two share no base class."""
-        return postgresql.insert(table) if self.connection.dialect.name == "postgresql" else sqlite.insert(table)
+    def or_leave(self, table: sa.Table) -> Any:
+        """INSERT that leaves alone what is there already."""
+        return _or_leave(self.connection.dialect.name, table)
+
+    def or_add(self, table: sa.Table, column: str) -> Any:
+        """INSERT that adds to `column` where the row is there already."""
+        return _or_add(self.connection.dialect.name, table, column)
 
     def setting(self, name: str) -> str | None:
         """One small fact that belongs to the database as a whole."""
         return self.connection.scalar(sa.select(setting.c.value).where(setting.c.name == name))
 
     def put_setting(self, name: str, value: str) -> None:
-        insert = self.upsert(setting).values(name=name, value=value)
+        insert = _insert(self.connection.dialect.name, setting).values(name=name, value=value)
         self.connection.execute(
             insert.on_conflict_do_update(index_elements=[setting.c.name], set_={"value": insert.excluded.value})
         )
+
+
+# Each is built once: building a statement costs as much as the database does to carry it out. Typed Any, because the
+# two dialects' INSERT ... ON CONFLICT share no base class.
+
+
+def _insert(dialect: str, table: sa.Table) -> Any:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+@cache
+def _or_leave(dialect: str, table: sa.Table) -> Any:
+    return _insert(dialect, table).on_conflict_do_nothing()
+
+
+@cache
+def _or_add(dialect: str, table: sa.Table, column: str) -> Any:
+    insert = _insert(dialect, table)
+    total = table.c[column] + insert.excluded[column]
+    return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_={column: total})
 
 
 def chunks(data: bytes) -> list[tuple[int, bytes]]:
