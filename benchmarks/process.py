@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -20,12 +21,16 @@ from typing import IO
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_SECONDS = 0.05
 STOP_SECONDS = 30.0
+CHILDREN_SECONDS = 0.5
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at a process: `at` of CLOCK_MONOTONIC, memory in MB (10^6 bytes)."""
+    """One look at a process and those it started: `at` of CLOCK_MONOTONIC, memory in MB (10^6 bytes), summed up.
+
+    Pages that two of them share count twice, so that the sum is a bound.
+    """
 
     at: float
     rss_mb: float
@@ -44,6 +49,8 @@ class Watched:
                 [python, *arguments], cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
             )
         self.samples: list[Sample] = []
+        self._children: list[int] = []
+        self._look_for_children_at = 0.0
         self._ended = threading.Event()
         self._sampler = threading.Thread(target=self._sample, name="sampler", daemon=True)
         self._sampler.start()
@@ -68,17 +75,27 @@ class Watched:
 
     def look(self) -> Sample:
         """The process as it is now. Raises: OSError when it is gone."""
-        fields = dict(
-            line.split(":", 1) for line in Path(f"/proc/{self.pid}/status").read_text().splitlines() if ":" in line
-        )
-        if "VmRSS" not in fields:
-            raise ProcessLookupError("the process has ended")
-        return Sample(time.monotonic(), _megabytes(fields["VmRSS"]), _megabytes(fields["VmHWM"]), self.cpu_seconds())
+        rss_mb, peak_mb = _memory(self.pid)
+        for child in self._started():
+            with suppress(OSError):  # it ended meanwhile
+                child_rss_mb, child_peak_mb = _memory(child)
+                rss_mb, peak_mb = rss_mb + child_rss_mb, peak_mb + child_peak_mb
+        return Sample(time.monotonic(), rss_mb, peak_mb, self.cpu_seconds())
 
     def cpu_seconds(self) -> float:
-        """User and system time of all its threads, to a hundredth of a second."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """User and system time of all its threads and of what it started, to a hundredth of a second."""
+        ticks = _ticks(self.pid, with_ended_children=True)
+        for child in self._started():
+            with suppress(OSError):
+                ticks += _ticks(child)
+        return ticks / _TICKS
+
+    def _started(self) -> list[int]:
+        # All of /proc is read for it, so not at each look.
+        if time.monotonic() >= self._look_for_children_at:
+            self._children = _children(self.pid)
+            self._look_for_children_at = time.monotonic() + CHILDREN_SECONDS
+        return self._children
 
     def pss_mb(self) -> float:
         """Its share of memory: pages that others use too count in parts."""
@@ -129,6 +146,30 @@ class Watched:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+def _memory(pid: int) -> tuple[float, float]:
+    """RSS and its peak, in MB. Raises: OSError when the process is gone."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    if "VmRSS" not in fields:
+        raise ProcessLookupError("the process has ended")
+    return _megabytes(fields["VmRSS"]), _megabytes(fields["VmHWM"])
+
+
+def _ticks(pid: int, *, with_ended_children: bool = False) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15] if with_ended_children else fields[11:13]))
+
+
+def _children(pid: int) -> list[int]:
+    """The processes that it has started and that still run. (Not every kernel has /proc/PID/task/TID/children.)"""
+    found: list[int] = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if int((process / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(process.name))
+    return found
 
 
 def _pipe(pipe: IO[str] | None) -> IO[str]:
