@@ -60,7 +60,7 @@ BATCH_MESSAGES = 50
 HANDED_OVER_BATCHES = 2
 # What of one batch is held in memory at once; a larger message makes a batch of its own.
 BATCH_BYTES = 4_000_000
-# What is understood waits while the batch before it is concluded.
+# What is understood, or about to be, waits while the batch before it is concluded.
 UNDERSTOOD_BATCHES = 1
 MAX_ATTEMPTS = 5
 FIRST_RETRY = timedelta(seconds=10)
@@ -122,7 +122,7 @@ class Intake:
         self._handed_over: asyncio.Queue[list[Claim]] = asyncio.Queue()
         self._room = asyncio.Semaphore(HANDED_OVER_BATCHES)  # of that queue: taken before T1 or after it
         self._restored: set[str] = set()  # mailboxes whose folders come from a backup
-        self._understood: asyncio.Queue[list[Understood]] = asyncio.Queue(UNDERSTOOD_BATCHES)
+        self._understood: asyncio.Queue[asyncio.Task[list[Understood]]] = asyncio.Queue(UNDERSTOOD_BATCHES)
         self._mails_waiting = mails_waiting
         self._marks_waiting = {name: Bell() for name in mailboxes}
         self._recovering = asyncio.Lock()
@@ -239,10 +239,10 @@ class Intake:
             self._understood.get_nowait()
             self._handed_over.task_done()
         async with asyncio.TaskGroup() as stages:
-            stages.create_task(self._understand_what_comes(), name="understand")
+            stages.create_task(self._understand_what_comes(stages), name="understand")
             stages.create_task(self._conclude_what_is_understood(), name="conclude")
 
-    async def _understand_what_comes(self) -> None:
+    async def _understand_what_comes(self, stages: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
         while True:
             self.pulse.beat()
@@ -255,18 +255,19 @@ class Intake:
             except TimeoutError:
                 continue
             self._room.release()
+            # Begun before the one before it has ended, so that a process that does it need not wait for us in between.
+            understanding = stages.create_task(self._understand(claims), name="understand a batch")
             try:
-                understood = await self._understand(claims)
-                await self._understood.put(understood)
-            except BaseException:
+                await self._understood.put(understanding)
+            except asyncio.CancelledError:
                 self._handed_over.task_done()
                 raise
 
     async def _conclude_what_is_understood(self) -> None:
         while True:
-            understood = await self._understood.get()
+            understanding = await self._understood.get()
             try:
-                await self._conclude_batch(understood)
+                await self._conclude_batch(await understanding)
             finally:
                 self._handed_over.task_done()
 

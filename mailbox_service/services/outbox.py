@@ -87,6 +87,16 @@ class _Result:
     delivery: Delivery
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Rows to attempt until the lease ends, and the inbound messages that travel along."""
+
+    rows: Sequence[OutboundClaim]
+    attachments: Mapping[OutboundId, bytes]
+    lease_until: datetime
+    more: bool = False  # some that are due may have been left
+
+
 class Outbox:
     """Delivers what the services put into the outbox."""
 
@@ -110,6 +120,8 @@ class Outbox:
         self._timing, self._policy = timing, policy
         self._waiting = mails_waiting
         self._stopped = asyncio.Event()
+        self._one_looks = asyncio.Lock()
+        self._more = True  # rows that are due may have been left by the last claim
 
     async def run(self) -> None:
         """Deliver for ever, until `stop`."""
@@ -126,25 +138,35 @@ class Outbox:
         while not self._stopped.is_set():
             pulse.beat()
             try:
-                delivered = await self.deliver_waiting()
+                async with self._one_looks:  # while the other sends
+                    if not self._more and not self._stopped.is_set():
+                        await self._waiting.wait(IDLE_SECONDS)
+                    pulse.beat()
+                    claimed = await self._claim()
+                if await self._deliver(claimed):
+                    self._waiting.ring()  # for what follows from a failure
             except TemporaryError as error:
                 log.warning("outbox unavailable", error_type=type(error).__name__, reason=error)
-                delivered = 0
-            if not delivered and not self._stopped.is_set():
-                await self._waiting.wait(IDLE_SECONDS)
 
     async def deliver_waiting(self) -> int:
         """One batch: T4 to T6. Returns the number of mails attempted."""
+        return await self._deliver(await self._claim())
+
+    async def _claim(self) -> Claimed:
         now = self._timing.clock()
         names = sorted(set(self._mailboxes) & set(self._transports))
-        claims, attachments = await self._storage.transact(
+        self._more = False
+        claimed = await self._storage.transact(
             lambda tx: claim(tx, now, Lease(self._storage.identity, now + LEASE), names, self._policy.max_per_hour)
         )
-        if not claims:
-            return 0
-        ready = await self._freeze(claims, attachments)
-        await self._send_all(ready, now + LEASE)
-        return len(claims)
+        self._more = claimed.more
+        return claimed
+
+    async def _deliver(self, claimed: Claimed) -> int:
+        if claimed.rows:
+            ready = await self._freeze(claimed.rows, claimed.attachments)
+            await self._send_all(ready, claimed.lease_until)
+        return len(claimed.rows)
 
     # --- T5 -----------------------------------------------------------------------------------------------
 
@@ -301,20 +323,19 @@ class Outbox:
         return Settled(one, Settlement.RETRY, delivery.reply, due, unknown)
 
 
-def claim(
-    tx: Transaction, now: datetime, lease: Lease, mailboxes: Sequence[str], max_per_hour: int
-) -> tuple[list[OutboundClaim], dict[OutboundId, bytes]]:
+def claim(tx: Transaction, now: datetime, lease: Lease, mailboxes: Sequence[str], max_per_hour: int) -> Claimed:
     """T4: the rows to attempt now, within the hour's cap, and the inbound messages that travel along."""
     if tx.outbox_paused():
-        return [], {}
+        return Claimed([], {}, lease.until)
     key: Key = ("outbox/sent", hour_of(now))
     room = max_per_hour - tx.budgets([key]).get(key, 0)
     if room <= 0:
-        return [], {}
+        return Claimed([], {}, lease.until)
     claims = tx.claim_outbound(min(BATCH_MAILS, room), now, lease, mailboxes)
     if claims:
         tx.spend({key: len(claims)})
-    return _with_attachments(tx, claims)
+    rows, attachments = _with_attachments(tx, claims)
+    return Claimed(rows, attachments, lease.until, more=len(claims) == BATCH_MAILS or len(rows) < len(claims))
 
 
 def _with_attachments(

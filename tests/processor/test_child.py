@@ -130,6 +130,15 @@ async def test_a_message_that_kills_its_process_has_failed_and_the_next_one_gets
     assert await running(child) != first
 
 
+async def test_what_waits_behind_a_message_that_kills_the_process_has_not_failed(child: ChildProcessor) -> None:
+    await running(child)
+    deadly = asyncio.create_task(child.understand(batch("report deadly", attempt=2)))
+    behind = asyncio.create_task(child.understand(batch("report again", attempt=2)))
+    fresh = asyncio.create_task(child.understand(MANY))
+    assert [reason for _, reason in (await deadly)[1]] == [PROCESS_DIED]
+    assert [len(understood) for understood, _ in (await behind, await fresh)] == [1, len(MANY)]
+
+
 async def test_a_process_that_does_not_answer_is_ended(child: ChildProcessor, monkeypatch: pytest.MonkeyPatch) -> None:
     first = await running(child)
     monkeypatch.setattr(processor, "DEADLINE_SECONDS", 0.5)

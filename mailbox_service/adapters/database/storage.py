@@ -19,6 +19,7 @@ from typing import Any, Self, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from mailbox_service.adapters.database.tables import safe_json
 from mailbox_service.adapters.database.transaction import SqlTransaction
 from mailbox_service.errors import PermanentError, StorageFull, TemporaryError
 
@@ -87,6 +88,7 @@ class Database:
                 max_overflow=1,  # the worker slot's own connection
                 pool_pre_ping=True,
                 connect_args=POSTGRES_CONNECTION,
+                json_serializer=safe_json,
                 hide_parameters=True,
             )
         )
@@ -216,6 +218,7 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(
         url,
         connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_SECONDS},
+        json_serializer=safe_json,
         hide_parameters=True,  # errors must not carry mail
     )
     event.listen(engine, "connect", _sqlite_connect)

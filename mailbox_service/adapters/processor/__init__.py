@@ -50,6 +50,10 @@ class ChildLost(Exception):
     """The process ended, or did not answer in time."""
 
 
+class ChildGone(ChildLost):
+    """The process ended with what it had before this."""
+
+
 class ChildProcessor:
     """A process for large batches and for what failed before; a thread for everything else."""
 
@@ -65,15 +69,17 @@ class ChildProcessor:
 
     async def understand(self, batch: Sequence[Loaded]) -> Understanding:
         failed_before = any(claim.attempt > 1 for claim, _ in batch)
-        child = await self._started() if failed_before else self._at_hand(batch, [data for _, data in batch])
-        if child is None:
-            return await self._thread.understand(batch)
-        try:
-            understood = cast(Understanding, await self._ask(child, "understand", batch))
-        except ChildLost as error:
-            log.error("process lost", count=len(batch), reason=error)
-            return [], [(claim, PROCESS_DIED) for claim, _ in batch]
-        return understood
+        while True:
+            child = await self._started() if failed_before else self._at_hand(batch, [data for _, data in batch])
+            if child is None:
+                return await self._thread.understand(batch)
+            try:
+                return cast(Understanding, await self._ask(child, "understand", batch))
+            except ChildGone:
+                continue
+            except ChildLost as error:
+                log.error("process lost", count=len(batch), reason=error)
+                return [], [(claim, PROCESS_DIED) for claim, _ in batch]
 
     async def compose(self, batch: Sequence[Written]) -> Composition:
         child = self._at_hand(batch, [attachment for _, attachment in batch if attachment is not None])
@@ -141,6 +147,8 @@ class ChildProcessor:
 
     async def _ask(self, child: _Child, what: str, batch: object) -> object:
         async with self._one_at_a_time:
+            if self._child is not child:
+                raise ChildGone
             self._stop_ending()
             try:
                 async with asyncio.timeout(DEADLINE_SECONDS):
@@ -152,7 +160,7 @@ class ChildProcessor:
                     raise ChildLost("no answer in time") from error
                 raise
             self._ending = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end_when_idle)
-            return answer
+        return unpacked(answer)  # while it is at work on what comes next
 
     def _stop_ending(self) -> None:
         if self._ending is not None:
@@ -209,13 +217,13 @@ class _Child:
             raise
         return child
 
-    async def ask(self, request: object) -> object:
-        """Raises: ChildLost."""
+    async def ask(self, request: object) -> bytes:
+        """The packed answer. Raises: ChildLost."""
         try:
             self._to.write(packed(request))
             await self._to.drain()
             (size,) = HEADER.unpack(await self._from.readexactly(HEADER.size))
-            return unpacked(await self._from.readexactly(size))
+            return await self._from.readexactly(size)
         except (asyncio.IncompleteReadError, OSError) as error:
             raise ChildLost("it ended") from error
 
