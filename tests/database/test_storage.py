@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import pytest
 import sqlalchemy as sa
 
+from mailbox_service.adapters.database import storage
 from mailbox_service.adapters.database.storage import Database
 from mailbox_service.adapters.database.tables import message, message_chunk
 from mailbox_service.errors import TemporaryError
@@ -26,6 +27,7 @@ def stored(database: Database) -> int:
 
 HOLD_SLOT = """
 import sys
+from mailbox_service.adapters.database import storage
 from mailbox_service.adapters.database.storage import Database
 database = Database.open(sys.argv[1])
 print(database.identity, flush=True)
@@ -177,3 +179,19 @@ def test_what_raises_in_a_transaction_is_raised_to_the_caller_and_undone(databas
     with pytest.raises(KeyError, match="mine"):
         database.run(fails)
     assert stored(database) == 0
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_a_daemon_that_stands_still_in_a_transaction_loses_its_locks(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "IDLE_IN_TRANSACTION", "100ms")
+    frozen, other = Database.open(database_url), Database.open(database_url)
+    held = frozen.engine.connect()
+    held.exec_driver_sql("lock table setting in exclusive mode")
+    other.run(lambda tx: tx.put_setting("of", "the other"))
+    assert other.run(lambda tx: tx.setting("of")) == "the other"
+    held.invalidate()
+    held.close()
+    for database in (frozen, other):
+        database.close()

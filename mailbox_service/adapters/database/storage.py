@@ -38,6 +38,9 @@ POSTGRES_CONNECTION = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,  # milliseconds
 }
+# A daemon that is stopped (SIGSTOP, a frozen virtual machine) in the midst of a transaction holds its locks; after this
+# time the server ends the session, and the other daemons go on. Between two statements of ours lie milliseconds.
+IDLE_IN_TRANSACTION = "20s"
 BUSY_TIMEOUT_SECONDS = 5
 # The execution option of a connection that only reads.
 SNAPSHOT = "mailbox_service_snapshot"
@@ -64,6 +67,7 @@ class Database:
         self._slot: Any = None
         self._slot_in_doubt = False
         if not self.is_sqlite:
+            event.listen(engine, "connect", _postgres_connect)
             event.listen(engine, "invalidate", self._doubt_slot)
 
     def _new_threads(self) -> ThreadPoolExecutor:
@@ -224,6 +228,12 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
     event.listen(engine, "connect", _sqlite_connect)
     event.listen(engine, "begin", _sqlite_begin)
     return engine
+
+
+def _postgres_connect(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION}'")
+    connection.commit()
 
 
 def _sqlite_connect(connection: Any, _record: Any) -> None:

@@ -340,7 +340,9 @@ class FolderWatcher:
     def _raw(self, state: FolderState, message: Fetched) -> RawMessage:
         internal_date = message.facts.received_at
         # No tolerance after a restore: mail that came shortly before it may have been answered shortly before it.
-        old = state.restored_at if state.restored_at is not None else state.first_contact_at - OLD_MAIL
+        old = state.first_contact_at - OLD_MAIL
+        if state.restored_at is not None:
+            old = state.restored_at.replace(microsecond=0)  # as servers write INTERNALDATE
         quiet = message.uid < state.first_uidnext or (internal_date is not None and internal_date < old)
         return RawMessage(
             data=message.data,
