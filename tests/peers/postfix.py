@@ -100,8 +100,8 @@ recipient_delimiter = +
 transport_maps = texthash:{root}/etc/transport
 delay_warning_time = 1s
 queue_run_delay = 1s
-minimal_backoff_time = 1s
-maximal_backoff_time = 1s
+minimal_backoff_time = 2s
+maximal_backoff_time = 2s
 """
 
 _DOVECOT = """
