@@ -9,6 +9,7 @@ State lives in a folder of its own under the system's temporary folder; as root 
 from __future__ import annotations
 
 import grp
+import hashlib
 import imaplib
 import itertools
 import os
@@ -252,7 +253,9 @@ class Dovecot:
                 (maildir / name).mkdir(parents=True)
             self._give_away(self.folder / "mail" / user)
         for number, data in enumerate(messages, start):
-            made = maildir / "tmp" / f"{1_700_000_000 + number}.M{number}.test"
+            # As different as real names are: Dovecot's hash of names that only count up is one long list.
+            unique = hashlib.sha256(b"%d" % number).hexdigest()[:20]
+            made = maildir / "tmp" / f"{1_700_000_000 + number}.M{unique}.test"
             made.write_bytes(data)
             self._give_away(made)
             made.rename(maildir / "new" / made.name)
