@@ -8,17 +8,13 @@ and the attempt has been counted. A process is there only while there is work fo
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import cast
 
 import structlog
 
-from mailbox_service.adapters.processor.frames import HEADER, packed, unpacked
+from mailbox_service.adapters.processor.child import Child, ChildGone, ChildLost
+from mailbox_service.adapters.processor.frames import unpacked
 from mailbox_service.services.processing import (
     Composition,
     Loaded,
@@ -37,21 +33,11 @@ WORTH_ITEMS = 8
 MOST_BYTES = 8 << 20
 # A batch takes well below a second. A process that needs longer for one is ended, and its messages have failed.
 DEADLINE_SECONDS = 60.0
-START_SECONDS = 30.0
 # Without work for so long it is ended, and its memory is free.
 IDLE_SECONDS = 30.0
 # After a failed start no other is tried for so long; a thread does the work.
 START_PAUSE_SECONDS = 60.0
 PROCESS_DIED = "ProcessDied"
-PACKAGE_ROOT = str(Path(__file__).resolve().parents[3])
-
-
-class ChildLost(Exception):
-    """The process ended, or did not answer in time."""
-
-
-class ChildGone(ChildLost):
-    """The process ended with what it had before this."""
 
 
 class ChildProcessor:
@@ -60,10 +46,9 @@ class ChildProcessor:
     def __init__(self, processing: Processing) -> None:
         self._processing = processing
         self._thread = ThreadProcessor(processing)
-        self._child: _Child | None = None
+        self._child: Child | None = None
         self._starting: asyncio.Task[None] | None = None
         self._start_at = 0.0  # of the event loop's clock
-        self._one_at_a_time = asyncio.Lock()
         self._ending: asyncio.TimerHandle | None = None
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -85,12 +70,12 @@ class ChildProcessor:
         child = self._at_hand(batch, [attachment for _, attachment in batch if attachment is not None])
         if child is not None:
             try:
-                composed = cast(Composition, await self._ask(child, "compose", batch))
+                return cast(Composition, await self._ask(child, "compose", batch))
+            except ChildGone:
+                pass
             except ChildLost as error:
                 # What a mail is made of is our own; it is not to blame.
                 log.error("process lost", count=len(batch), reason=error)
-            else:
-                return composed
         return await self._thread.compose(batch)
 
     @property
@@ -101,7 +86,7 @@ class ChildProcessor:
     @property
     def busy(self) -> bool:
         """Whether the process is at work."""
-        return self._one_at_a_time.locked()
+        return self._child is not None and self._child.unanswered > 0
 
     async def ready(self) -> None:
         """Returns when a start that is under way has come to its end."""
@@ -120,7 +105,7 @@ class ChildProcessor:
 
     # --- the process --------------------------------------------------------------------------------------
 
-    def _at_hand(self, batch: Sequence[object], data: Sequence[bytes]) -> _Child | None:
+    def _at_hand(self, batch: Sequence[object], data: Sequence[bytes]) -> Child | None:
         """The process, where it is worth its while and running; if it is not running yet, it will be for the next."""
         if len(batch) < WORTH_ITEMS or sum(map(len, data)) > MOST_BYTES:
             return None
@@ -128,7 +113,7 @@ class ChildProcessor:
             self._starting = asyncio.create_task(self._start(), name="start processor")
         return self._child
 
-    async def _started(self) -> _Child | None:
+    async def _started(self) -> Child | None:
         """The process, started if need be; None when it cannot be."""
         if self._child is None:
             if self._starting is None:
@@ -138,27 +123,26 @@ class ChildProcessor:
 
     async def _start(self) -> None:
         try:
-            self._child = await _Child.start(self._processing)
+            self._child = await Child.start(self._processing)
         except (ChildLost, OSError) as error:
             log.error("no process", error_type=type(error).__name__, reason=str(error))
             self._start_at = asyncio.get_running_loop().time() + START_PAUSE_SECONDS
         finally:
             self._starting = None
 
-    async def _ask(self, child: _Child, what: str, batch: object) -> object:
-        async with self._one_at_a_time:
-            if self._child is not child:
-                raise ChildGone
-            self._stop_ending()
-            try:
-                async with asyncio.timeout(DEADLINE_SECONDS):
-                    answer = await child.ask((what, batch))
-            except BaseException as error:
-                # Whatever it still says is the answer to this, and not to the next.
-                self._let_go(child)
-                if isinstance(error, TimeoutError):
-                    raise ChildLost("no answer in time") from error
-                raise
+    async def _ask(self, child: Child, what: str, batch: object) -> object:
+        self._stop_ending()
+        try:
+            # It answers in the order it is asked: those before have as long as this one.
+            async with asyncio.timeout(DEADLINE_SECONDS * (child.unanswered + 1)):
+                answer = await child.ask((what, batch))
+        except BaseException as error:
+            # Whatever it still says is the answer to this, and not to the next.
+            self._let_go(child)
+            if isinstance(error, TimeoutError):
+                raise ChildLost("no answer in time") from error
+            raise
+        if child is self._child and not child.unanswered:
             self._ending = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end_when_idle)
         return unpacked(answer)  # while it is at work on what comes next
 
@@ -168,69 +152,13 @@ class ChildProcessor:
             self._ending = None
 
     def _end_when_idle(self) -> None:
-        if not self._one_at_a_time.locked() and self._child is not None:
+        if self._child is not None and not self._child.unanswered:
             self._let_go(self._child)
 
-    def _let_go(self, child: _Child) -> None:
-        if self._child is child:
-            self._child = None
+    def _let_go(self, child: Child) -> None:
+        if self._child is not child:
+            return  # somebody else who asked it has done that
+        self._child = None
         end = asyncio.create_task(child.end(), name="end processor")
         self._leaving.add(end)
         end.add_done_callback(self._leaving.discard)
-
-
-class _Child:
-    """One process; one request at a time."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        # Popen.kill() asks for the exit status first, and so takes it away from the event loop.
-        self._handle = os.pidfd_open(process.pid)
-        self._to = cast(asyncio.StreamWriter, process.stdin)
-        self._from = cast(asyncio.StreamReader, process.stdout)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @classmethod
-    async def start(cls, processing: Processing) -> _Child:
-        """Raises: ChildLost, OSError."""
-        search_path = os.pathsep.join(filter(None, (PACKAGE_ROOT, os.environ.get("PYTHONPATH"))))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            __name__,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": search_path},
-        )
-        child = cls(process)
-        try:
-            async with asyncio.timeout(START_SECONDS):
-                await child.ask(processing)
-        except BaseException as error:
-            await asyncio.shield(child.end())
-            if isinstance(error, TimeoutError):
-                raise ChildLost("it did not start in time") from error
-            raise
-        return child
-
-    async def ask(self, request: object) -> bytes:
-        """The packed answer. Raises: ChildLost."""
-        try:
-            self._to.write(packed(request))
-            await self._to.drain()
-            (size,) = HEADER.unpack(await self._from.readexactly(HEADER.size))
-            return await self._from.readexactly(size)
-        except (asyncio.IncompleteReadError, OSError) as error:
-            raise ChildLost("it ended") from error
-
-    async def end(self) -> None:
-        """Kill it, and return when it is gone. Once for each child."""
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._handle, signal.SIGKILL)
-        os.close(self._handle)
-        self._to.close()
-        await self._process.wait()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 from typing import BinaryIO
 
 from mailbox_service import logs
 from mailbox_service.adapters.processor import DEADLINE_SECONDS
+from mailbox_service.adapters.processor.child import PIPE_BYTES
 from mailbox_service.adapters.processor.frames import HEADER, packed, unpacked
 from mailbox_service.services.processing import Processing
 
@@ -25,6 +28,8 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the parent decides, also where a whole group is told to stop
     logs.configure("auto", "warning")
+    with suppress(OSError):  # a system may allow less
+        fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     # Nothing that prints may get between the frames.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
