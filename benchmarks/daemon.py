@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from mailbox_service import app, logs
+from mailbox_service.app.memory import share_one_arena
 from mailbox_service.config import load
 
 LOOK_SECONDS = 0.005
@@ -66,6 +67,7 @@ def main() -> None:
     parser.add_argument("--lag", action="store_true")
     parser.add_argument("--profile")
     arguments = parser.parse_args()
+    share_one_arena()
     config = load(arguments.config, os.environ)
     logs.configure(config.logging.format, config.logging.level)
     service = app.Service.open(config)

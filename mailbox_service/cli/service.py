@@ -54,7 +54,9 @@ def run(
     """
     from mailbox_service import logs
     from mailbox_service.app import Daemon, Service
+    from mailbox_service.app.memory import share_one_arena
 
+    share_one_arena()
     if not once:
         # A reload while we start: what it asks for has just been read.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

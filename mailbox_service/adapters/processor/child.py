@@ -61,7 +61,7 @@ class Child:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=PIPE_BYTES,
-            env={**os.environ, "PYTHONPATH": search_path},
+            env={**os.environ, "PYTHONPATH": search_path, "MALLOC_ARENA_MAX": "1"},
         )
         child = cls(process)
         with suppress(OSError):  # a system may allow less

@@ -1,0 +1,18 @@
+"""The process's memory: what it has given up is there for all of its threads."""
+
+from __future__ import annotations
+
+import ctypes
+
+# mallopt(3), glibc.
+_M_ARENA_MAX = -8
+
+
+def share_one_arena() -> None:
+    """Let all threads allocate from one arena; glibc would keep one for each, with what it has freed. Call it early.
+
+    Threads of Python hardly allocate at the same time, so nobody waits for it. Does nothing where there is no glibc.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 1)
