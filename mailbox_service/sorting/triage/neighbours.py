@@ -1,0 +1,101 @@
+"""Which open case a new one may be about: the sketches of a mailbox's newest open cases, in memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from mailbox_service.sorting.triage.sketches import Sketch, resemblance
+
+# About 10 MB for a mailbox that has them all; nobody works on more at a time.
+CASES_COMPARED: Final = 500
+# How many cases a run or a name leads to. What stands in more of them tells no two apart, and a flood of equal mails
+# must not make each of them dearer than the one before. The earliest are kept: of a copy the original is told.
+CASES_PER_ENTRY: Final = 16
+# A template of which a third is left as it was; two reports that somebody wrote for themselves share next to nothing.
+ALIKE_FROM: Final = 0.3
+# A name that more open cases have is one of the product's own.
+RARE_NAME_CASES: Final = 4
+NAMES_SHARED: Final = 3
+SHARE_OF_NAMES: Final = 0.5
+ANSWERS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A case that may be about the same: `copied` where much of the text is the same, else by the names in it."""
+
+    key: int
+    copied: bool
+    weight: float
+
+
+@dataclass(slots=True)
+class Neighbours:
+    """Sketches by key. A key is anything that the caller knows a case by."""
+
+    _sketches: dict[int, Sketch] = field(default_factory=dict)
+    _runs: dict[int, list[int]] = field(default_factory=dict)
+    _names: dict[int, list[int]] = field(default_factory=dict)
+
+    def __contains__(self, key: int) -> bool:
+        return key in self._sketches
+
+    def __len__(self) -> int:
+        return len(self._sketches)
+
+    def add(self, key: int, sketch: Sketch) -> None:
+        """Remember a case; beyond CASES_COMPARED the one added first is forgotten."""
+        if key in self._sketches:
+            return
+        self._sketches[key] = sketch
+        for index, values in ((self._runs, sketch.runs), (self._names, sketch.names)):
+            for value in values:
+                keys = index.setdefault(value, [])
+                if len(keys) < CASES_PER_ENTRY:
+                    keys.append(key)
+        if len(self._sketches) > CASES_COMPARED:
+            self.forget(next(iter(self._sketches)))
+
+    def forget(self, key: int) -> None:
+        sketch = self._sketches.pop(key, None)
+        if sketch is None:
+            return
+        for index, values in ((self._runs, sketch.runs), (self._names, sketch.names)):
+            for value in values:
+                keys = index.get(value, [])
+                if key in keys:
+                    keys.remove(key)
+                if not keys:
+                    index.pop(value, None)
+
+    def near(self, sketch: Sketch) -> list[Neighbour]:
+        """The likeliest first, at most ANSWERS."""
+        copied, named = self._copies(sketch), self._namesakes(sketch)
+        known = {one.key for one in copied}
+        found = copied + [one for one in named if one.key not in known]
+        return sorted(found, key=lambda one: (not one.copied, -one.weight, one.key))[:ANSWERS]
+
+    def _copies(self, sketch: Sketch) -> list[Neighbour]:
+        shared = Counter(key for run in sketch.runs for key in self._runs.get(run, ()))
+        enough = max(len(sketch.runs) * ALIKE_FROM / 2, 1)
+        likely = [key for key, count in shared.most_common(ANSWERS * 2) if count >= enough]
+        weighed = [(key, resemblance(sketch, self._sketches[key])) for key in likely]
+        return [Neighbour(key, True, weight) for key, weight in weighed if weight >= ALIKE_FROM]
+
+    def _namesakes(self, sketch: Sketch) -> list[Neighbour]:
+        rare = (keys for name in sketch.names if len(keys := self._names.get(name, ())) <= RARE_NAME_CASES)
+        shared = Counter(key for keys in rare for key in keys)
+        found = []
+        for key, count in shared.most_common(ANSWERS):
+            smaller = min(len(sketch.names), len(self._sketches[key].names))
+            if count >= NAMES_SHARED or (count >= 2 and count >= SHARE_OF_NAMES * smaller):
+                found.append(Neighbour(key, False, count / max(smaller, 1)))
+        return found
+
+
+def closest(found: Sequence[Neighbour], gone: set[int]) -> Neighbour | None:
+    """The likeliest of `found` that is not among `gone`."""
+    return next((one for one in found if one.key not in gone), None)

@@ -1,0 +1,45 @@
+"""Severity vectors in a text: CVSS 4.0, 3.1 and 3.0, checked, spelled anew and scored (FIRST's specifications)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+VECTORS_SCORED: Final = 5
+# A vector has at most 32 metrics. With a prefix any shape is tried; without one only the whole base of CVSS 3.
+_VECTOR: Final = re.compile(
+    r"CVSS:(3\.[01]|4\.0)((?:/[A-Z]{1,3}:[A-Z]{1,6}){1,40})(?![/:A-Z0-9])"
+    r"|(?<![/A-Z0-9:])(AV:[NALP]/AC:[LH]/PR:[NLH]/UI:[NR]/S:[UC](?:/[CIA]:[NLH]){3}(?:/[A-Z]{1,3}:[A-Z]{1,6}){0,16})(?![/:A-Z0-9])",
+    re.IGNORECASE,
+)
+
+
+def severities(text: str) -> list[str]:
+    """What vectors the text gives, each once: `gives CVSS:3.1/AV:N/… = 9.8, critical`.
+
+    One that is no vector of its version is named by the version only.
+    """
+    if "AV:" not in text and "av:" not in text.lower():
+        return []
+    found: dict[str, None] = {}
+    for match in _VECTOR.finditer(text):
+        version, metrics, bare = match.groups()
+        found[_told(version or "3.1", metrics or f"/{bare}")] = None
+        if len(found) >= VECTORS_SCORED:
+            break
+    return list(found)
+
+
+def _told(version: str, metrics: str) -> str:
+    # Few mails hold a vector, and memory is for those who use it.
+    from cvss import CVSS3, CVSS4, CVSSError
+
+    vector = f"CVSS:{version}{metrics.upper()}"
+    try:
+        if version == "4.0":
+            four = CVSS4(vector)
+            return f"gives {four.clean_vector()} = {four.base_score}, {str(four.severity).lower()}"
+        three = CVSS3(vector)
+        return f"gives {three.clean_vector()} = {three.scores()[0]}, {str(three.severities()[0]).lower()}"
+    except CVSSError:
+        return f"gives a CVSS {version} vector that is not valid"
