@@ -32,6 +32,7 @@ def mailbox_of(config: MailboxConfig) -> Mailbox:
         aliases=config.aliases,
         contacts=tuple(Contact(c.label, c.value) for c in config.contacts),
         policy_url=config.policy_url,
+        asks_about_ai=config.asks_about_ai,
         reference=config.reference,
         first_response_working_days=config.first_response_working_days,
         authserv_id=config.authserv_id,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mailbox_service.cli import message, outbox
+from mailbox_service.cli.hints import hints_in, show_hints
 from mailbox_service.cli.invocation import AsJson, Invocation, Limit, OfMailbox, known_mailbox
 from mailbox_service.cli.output import Column, facts, heading, listing, passage, shown, write_json
 from mailbox_service.core.display import harmless
@@ -69,11 +70,13 @@ def show(
     """One case: its facts, its journal, its messages and the mails that went out."""
     with Invocation.of(context).database() as (_, database):
         case, journal, messages, mails = database.run(lambda tx: _everything(tx, reference))
+    hints = hints_in(journal)
     if as_json:
         write_json(
             {"ref": case["ref"]}
             | {key: case[key] for key in _FACTS}
             | {
+                "hints": hints,
                 "journal": [{key: entry[key] for key in ("seq", "at", "event", "actor", "data")} for entry in journal],
                 "messages": [{key: row[key] for key in message.KEYS} for row in messages],
                 "mails": [{key: row[key] for key in outbox.KEYS} for row in mails],
@@ -81,6 +84,7 @@ def show(
         )
         return
     facts([("case", case["ref"]), *((key.replace("_", " "), case[key]) for key in _FACTS)])
+    show_hints(hints)
     heading("Journal (UTC):")
     for entry in journal:
         actor = f" by {entry['actor']}" if entry["actor"] else ""
@@ -104,5 +108,7 @@ def _everything(tx: SqlTransaction, reference: str) -> tuple[dict[str, Any], Row
 
 def _told(data: Mapping[str, object]) -> str:
     """What an event says of itself: ` (message: 3, why: …)`."""
-    given = [f"{key.replace('_', ' ')}: {shown(value)}" for key, value in data.items() if value not in (None, "")]
+    # The hints stand by themselves.
+    told = {key: value for key, value in data.items() if key != "hints" and value not in (None, "")}
+    given = [f"{key.replace('_', ' ')}: {shown(value)}" for key, value in told.items()]
     return f" ({', '.join(given)})" if given else ""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mailbox_service.cli.exits import Exit
+from mailbox_service.cli.hints import hints_in, show_hints
 from mailbox_service.cli.invocation import HIGHEST_ID, AsJson, Invocation, Limit, OfMailbox, known_mailbox
 from mailbox_service.cli.output import (
     Column,
@@ -109,18 +110,23 @@ def show_message(invocation: Invocation, message_id: int, *, as_json: bool, held
         if held_only and row["state"] != "held":
             raise NotFound(f"message {message_id} is not held; `message show {message_id}` shows it")
         sources, raw = database.run(lambda tx: (tx.sources_of(wanted), tx.raw(wanted)))
-    view = parse(raw)
+        journal = database.run(lambda tx: tx.journal_of(row["case_id"])) if row["case_id"] is not None else []
+    view, hints = parse(raw), hints_in(journal, message_id)
     if as_json:
-        _show_json(row, sources, view)
+        _show_json(row, sources, view, hints)
     else:
         _show_facts(row, sources)
+        show_hints(hints)
         _show_view(view)
 
 
-def _show_json(row: dict[str, Any], sources: list[dict[str, Any]], view: ParsedMessage) -> None:
+def _show_json(
+    row: dict[str, Any], sources: list[dict[str, Any]], view: ParsedMessage, hints: list[dict[str, str]]
+) -> None:
     write_json(
         {key: value for key, value in row.items() if key not in _INTERNAL}
         | {
+            "hints": hints,
             "sources": [
                 {key: source[key] for key in ("kind", "folder", "uidvalidity", "uid", "note", "seen_at", "mark_state")}
                 for source in sources

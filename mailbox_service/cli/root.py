@@ -16,6 +16,7 @@ from mailbox_service.cli import (
     backup,
     case,
     check,
+    examples,
     hold,
     ingest,
     message,
@@ -62,6 +63,7 @@ status.register(app)
 ingest.register(app)
 reconcile.register(app)
 backup.register(app)
+sorter.app.command()(examples.examples)
 for noun in (message, case, hold, outbox, sorter, template):
     app.add_typer(noun.app)
 

@@ -281,6 +281,7 @@ class Mailbox(Section):
     project_name: Line
     contacts: tuple[Contact, ...] = ()
     policy_url: Url | None = None
+    asks_about_ai: bool = False
     imap: Imap | None = Field(default=None, validate_default=True)
     smtp: Smtp
     authserv_id: Domain | None = None

@@ -24,6 +24,7 @@ from mailbox_service.core.budget import (
 from mailbox_service.core.case import Event
 from mailbox_service.core.delivery_report import Fate
 from mailbox_service.core.evidence import AuthResult
+from mailbox_service.core.labels import Label, Said
 from mailbox_service.core.message import Encryption
 from mailbox_service.core.routing import Answer, Disposition, Outcome, Routing, Subject, Thread, answer_refusal, route
 from mailbox_service.services import bounces
@@ -43,10 +44,14 @@ from mailbox_service.services.ports import (
     OutboundId,
     Transaction,
 )
+from mailbox_service.services.triage import OpenCases, duplicate_hint, hints_written
 from mailbox_service.services.understanding import Understood
+from mailbox_service.sorting.triage import Hint
 
 DECIDED_BY_PERSON = "decided by a person"
 REDIRECT_ANSWERED = "its redirect was answered"
+# Who says of a redirected message that it is a report; the journal of the case has the name.
+THE_SENDER = "the sender"
 UNREADABLE_BOUNCE = "a mail of ours came back, and the report cannot be read: please look"
 TOO_LARGE = "larger than max_message_size: only its header was fetched"
 SUBJECT_CHARS = 500
@@ -97,6 +102,14 @@ class Decision:
         return report is not None and returned is not None and report.about(returned.recipient).fate is Fate.UNKNOWN
 
     @property
+    def hints(self) -> list[Hint]:
+        """For the maintainers, about the case that the message opens."""
+        if self.case is None or self.case.sealed or self.routing.with_redirected is not None:
+            return []
+        duplicate = duplicate_hint(self.case)
+        return [*self.understood.triage.hints, *([duplicate] if duplicate is not None else [])]
+
+    @property
     def relation(self) -> str | None:
         """The reference of the case that it probably belongs to."""
         return self.routing.relation or (self.related.ref if self.related is not None else None)
@@ -123,6 +136,7 @@ def conclude(
     mailboxes: Mailboxes,
     correspondence: Correspondence,
     now: datetime,
+    open_cases: OpenCases | None = None,
 ) -> Concluded:
     """Decide and write the batch. Messages whose lease was lost are left to whoever holds them now."""
     ours = tx.still_claimed([u.claim for u in batch])
@@ -131,6 +145,8 @@ def conclude(
         return Concluded((), len(batch))
     desk = _Desk(tx, mine, mailboxes, correspondence, now)
     decisions = [desk.decide(understood) for understood in mine]
+    if open_cases is not None and desk.new_cases:
+        open_cases.compare(tx, desk.new_cases)
     tx.open_cases(desk.new_cases, now)
     writes = Writes()
     for decision in decisions:
@@ -149,6 +165,7 @@ def conclude(
         redirected = decision.routing.with_redirected
         if redirected is not None and decision.case is not None and decision.case.id is not None:
             tx.send_into_case(MessageId(redirected), decision.case.id, now)
+            tx.add_examples([MessageId(redirected)], Label.SECURITY, Said.ANSWERED, THE_SENDER, now)
     return Concluded(
         tuple((d.understood.claim.id, d.routing.disposition, d.case.ref if d.case else "") for d in decisions),
         len(batch) - len(mine),
@@ -351,6 +368,8 @@ class _Desk:
                 sealed=sealed,
                 quiet=understood.claim.quiet,
                 reference_pattern=mailbox.reference,
+                # An answer to our redirect quotes our own words, and its report is in the message before it.
+                sketch=b"" if routing.with_redirected is not None else understood.triage.sketch,
             )
             self.new_cases.append(case)
             return case
@@ -441,7 +460,7 @@ class _Desk:
                 writes.collected.append(_item(decision, "cases", routing.disposition.value))
             elif routing.disposition is Disposition.CASE:
                 writes.mails += self.correspondence.notice_case(
-                    mailbox, understood, case, decision.relation, _answered(decision)
+                    mailbox, understood, case, decision.relation, decision.hints, _answered(decision)
                 )
             else:
                 writes.mails += self.correspondence.notice_message(mailbox, understood, case, routing.verified)
@@ -499,7 +518,8 @@ def _entry(decision: Decision, case: CaseId) -> JournalEntry:
             "no_answer": decision.no_answer,
         }
         | ({"verified": routing.verified} if event is Event.MESSAGE_ADDED else {})
-        | ({"relation": decision.relation} if decision.relation else {}),
+        | ({"relation": decision.relation} if decision.relation else {})
+        | ({"hints": hints_written(decision.hints)} if event is Event.OPENED and decision.hints else {}),
     )
 
 
@@ -543,4 +563,5 @@ def _finished(decision: Decision) -> Finished:
         header_message_id=message.message_id,
         content_sha256=understood.content_sha256,
         encrypted=message.encryption is not Encryption.NONE,
+        model=understood.model,
     )

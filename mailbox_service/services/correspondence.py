@@ -15,15 +15,20 @@ from mailbox_service.core.delivery_report import Fate, RecipientReport
 from mailbox_service.core.display import harmless
 from mailbox_service.core.evidence import AuthResult
 from mailbox_service.core.message import Encryption
+from mailbox_service.core.routing import Outcome
 from mailbox_service.services.mailboxes import Mailbox, clean, written_moment
 from mailbox_service.services.ports import CaseId, Claim, MessageId, NewMail, OpenCase, OutboundClaim
 from mailbox_service.services.understanding import Understood
+from mailbox_service.sorting import Verdict
+from mailbox_service.sorting.triage import Hint
 
 # RFC 5321 §4.5.4.1 asks for 4 to 5 days.
 GIVE_UP_AFTER = timedelta(days=5)
 # A notice is read on a phone; the whole report travels along as an attachment.
 NOTICE_TEXT_CHARS = 12_000
 LISTED_LINES = 60
+REASONS_SHOWN = 4  # on each side
+REASON_CHARS = 60
 REFERENCES_SENT = 20
 # An answer to a stranger stays below 2 kB, however many mails it answers.
 REFERENCES_NAMED = 20
@@ -111,9 +116,22 @@ class Correspondence:
     # --- to the maintainers -------------------------------------------------------------------------------
 
     def notice_case(
-        self, mailbox: Mailbox, understood: Understood, case: OpenCase, relation: str | None, answered: str
+        self,
+        mailbox: Mailbox,
+        understood: Understood,
+        case: OpenCase,
+        relation: str | None,
+        hints: Sequence[Hint],
+        answered: str,
     ) -> list[NewMail]:
-        context = self._about(mailbox, understood, case) | {"relation": relation, "answered": answered}
+        context = self._about(mailbox, understood, case) | {
+            "relation": relation,
+            "answered": answered,
+            "sorted_as": "" if case.sealed else _sorted_as(understood.verdict),
+            "reasons_for": [] if case.sealed else _reasons(understood.verdict, towards_report=True),
+            "reasons_against": [] if case.sealed else _reasons(understood.verdict, towards_report=False),
+            "hints": [clean(hint.text) for hint in hints],
+        }
         return self._to_maintainers(mailbox, understood, "notice_case", context, case)
 
     def notice_message(self, mailbox: Mailbox, understood: Understood, case: OpenCase, verified: bool) -> list[NewMail]:
@@ -242,7 +260,7 @@ class Correspondence:
                 for a in message.attachments[:LISTED_LINES]
             ],
             "reasons": [
-                f"{r.label} ({r.towards.replace('_', ' ')} {r.weight:+.1f})" for r in understood.verdict.reasons
+                clean(f"{r.label} ({r.towards.replace('_', ' ')} {r.weight:+.1f})") for r in understood.verdict.reasons
             ],
             "message_number": int(claim.id),
             "attached": attached,
@@ -341,6 +359,18 @@ class Correspondence:
 def _cause(claim: Claim) -> str:
     """What makes a mail unique. A decision by hand starts anew: the second time a message becomes a case it is told."""
     return f"message:{claim.id}" if claim.decided is None else f"message:{claim.id}/{claim.token}"
+
+
+def _sorted_as(verdict: Verdict) -> str:
+    outcome = {Outcome.SECURITY: "a report", Outcome.NOT_SECURITY: "no security matter"}.get(verdict.outcome)
+    shares = f"report {verdict.security:.0%}, spam {verdict.spam:.0%}"
+    return f"{outcome or verdict.outcome.value} ({shares})"
+
+
+def _reasons(verdict: Verdict, *, towards_report: bool) -> list[str]:
+    """What weighed most on one side, the heaviest first: labels may hold words of the mail."""
+    sides = ((r.label, (r.weight > 0) == (r.towards == Outcome.SECURITY.value)) for r in verdict.reasons if r.weight)
+    return [clean(label, REASON_CHARS) for label, for_it in sides if for_it == towards_report][:REASONS_SHOWN]
 
 
 def written_size(size_bytes: int) -> str:

@@ -9,12 +9,14 @@ from datetime import datetime
 from typing import Protocol
 
 from mailbox_service.core.case import Event, Stage
+from mailbox_service.core.labels import Label, Said
 from mailbox_service.core.routing import Disposition
 from mailbox_service.errors import Refused
 from mailbox_service.services.intake import EXHAUSTED
 from mailbox_service.services.ports import CaseId, JournalEntry, MessageId, Transaction
 
 DECISIONS = {"case": Disposition.CASE, "redirect": Disposition.REDIRECT, "spam": Disposition.SPAM}
+LABELS = {"case": Label.SECURITY, "redirect": Label.NOT_SECURITY, "spam": Label.SPAM}
 
 
 class Reading(Transaction, Protocol):
@@ -26,12 +28,14 @@ class Reading(Transaction, Protocol):
     def work_again(self, message_id: MessageId, now: datetime) -> None: ...
     def case_row(self, reference: str) -> dict[str, object]: ...
     def close_case(self, case_id: CaseId, now: datetime) -> None: ...
+    def correct_answers(self, case: CaseId, label: str, by: str, now: datetime) -> None: ...
 
 
 def sort_message(tx: Reading, message: MessageId, decision: str, by: str, now: datetime) -> None:
     """The message becomes a case, a redirect or spam, whatever the sorter said.
 
-    A case that only this message opened is closed when the message turns out to be none.
+    A case that only this message opened is closed when the message turns out to be none. The decision is kept as an
+    example of what the message is.
     Raises: NotFound; Refused when the message is in a case already and shall become one.
     """
     row = tx.message_row(message)
@@ -41,6 +45,7 @@ def sort_message(tx: Reading, message: MessageId, decision: str, by: str, now: d
     if isinstance(reference, str):
         _leave_case(tx, row, reference, decision, by, now)
     tx.withdraw_mails(message, now)
+    tx.add_examples([message], LABELS[decision], Said.CLOSED if reference else Said.SORTED, by, now)
     tx.decide(message, DECISIONS[decision].value, by, now)
 
 
@@ -52,6 +57,7 @@ def _leave_case(tx: Reading, row: dict[str, object], reference: str, decision: s
         raise Refused(f"case {reference} is closed already")
     case_id = CaseId(int(str(case["id"])))
     tx.close_case(case_id, now)
+    tx.correct_answers(case_id, LABELS[decision], by, now)
     resolution = "spam" if decision == "spam" else "redirected"
     tx.add_journal([JournalEntry(case_id, Event.CLOSED, by, {"resolution": resolution})], now)
 

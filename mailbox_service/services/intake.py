@@ -51,6 +51,7 @@ from mailbox_service.services.ports import (
 )
 from mailbox_service.services.processing import Loaded, Processor
 from mailbox_service.services.signals import Bell, Pulse
+from mailbox_service.services.triage import OpenCases
 from mailbox_service.services.understanding import Understood
 
 log = structlog.get_logger()
@@ -126,6 +127,7 @@ class Intake:
         self._mails_waiting = mails_waiting
         self._marks_waiting = {name: Bell() for name in mailboxes}
         self._recovering = asyncio.Lock()
+        self._open_cases = OpenCases()
 
     # --- the door that sources of mail see ----------------------------------------------------------------
 
@@ -355,7 +357,7 @@ class Intake:
     async def _conclude(self, batch: list[Understood]) -> None:
         now = self._timing.clock()
         concluded: Concluded = await self._storage.transact(
-            lambda tx: conclude(tx, batch, self._mailboxes, self._correspondence, now)
+            lambda tx: conclude(tx, batch, self._mailboxes, self._correspondence, now, self._open_cases)
         )
         if concluded.more:
             self._recovery_at = 0.0

@@ -62,6 +62,7 @@ class Mailbox:
     limits: AnswerLimits = field(default_factory=AnswerLimits)
     notices: Notices = field(default_factory=Notices)
     canary: CanaryPlan | None = None
+    asks_about_ai: bool = False  # the policy asks reporters to say whether they used AI
     bounce_address: str | None = None  # the envelope sender, perhaps with a place for the token of each mail
 
     @property

@@ -14,8 +14,10 @@ from mailbox_service.core.message.scanning import find
 from mailbox_service.core.routing import Subject
 from mailbox_service.services.mailboxes import Mailbox
 from mailbox_service.services.ports import Claim
+from mailbox_service.services.triage import may_open_a_case
 from mailbox_service.sorting import Sorter, Verdict
 from mailbox_service.sorting.sortable import sortable
+from mailbox_service.sorting.triage import NOTHING, Triage, triage
 
 # Of a long References header the newest matter; the rest is somebody's old thread.
 REFERENCES_LOOKED_UP = 20
@@ -37,6 +39,8 @@ class Understood:
     content_sha256: str  # of subject and body: what stays the same when a mail arrives by two ways
     bounce_tokens: tuple[BounceToken, ...] = ()  # in the addresses it came to; not verified yet
     report: DeliveryReport | None = None  # what a bounce says
+    triage: Triage = NOTHING  # for a case that it may open
+    model: str = ""  # which sorter gave the verdict
 
     @property
     def sender_key(self) -> str:
@@ -84,6 +88,10 @@ def understand(claim: Claim, data: bytes, mailbox: Mailbox, sorter: Sorter) -> U
         _content_digest(message, data),
         tokens,
         read_report(message) if automatic.kind is Automatic.BOUNCE else None,
+        triage(mail, asks_about_ai=mailbox.asks_about_ai)
+        if may_open_a_case(verdict.outcome, claim.decided, refers=bool(names or tokens))
+        else NOTHING,
+        str(getattr(sorter, "version", type(sorter).__name__)),
     )
 
 

@@ -68,7 +68,7 @@ def understood_of(data: bytes) -> Understood:
 def mails_of(understood: Understood) -> list[NewMail]:
     """Every mail that may follow from one message."""
     case = OpenCase(MAILBOX.name, None, "s", unsure=True, sealed=False, quiet=False, id=CaseId(1), ref="SEC-2026-0001")
-    mails = CORRESPONDENCE.notice_case(MAILBOX, understood, case, None, "was not acknowledged")
+    mails = CORRESPONDENCE.notice_case(MAILBOX, understood, case, None, understood.triage.hints, "was not acknowledged")
     mails += CORRESPONDENCE.notice_message(MAILBOX, understood, case, verified=False)
     if understood.message.from_ is not None:
         mails.append(CORRESPONDENCE.acknowledgement(MAILBOX, understood, case, NOW))

@@ -47,6 +47,20 @@ _NAMED = (
 )
 
 
+_SKETCHES = (
+    sa.select(cases.c.id, cases.c.ref, cases.c.sketch)
+    # coalesce() keeps SQLite from the index of all the mailbox's cases: what is asked for are the last few rows.
+    .where(
+        cases.c.id > sa.bindparam("b_after"),
+        sa.func.coalesce(cases.c.mailbox, "") == sa.bindparam("b_of"),
+        cases.c.sketch.is_not(None),
+        cases.c.stage != Stage.CLOSED.value,
+    )
+    .order_by(cases.c.id.desc())
+    .limit(sa.bindparam("b_limit"))
+)
+
+
 class CaseSql(Sql):
     """What T3 asks of and writes about cases."""
 
@@ -67,6 +81,14 @@ class CaseSql(Sql):
             )
             for r in rows
         ]
+
+    def open_sketches(self, of: str, after: ports.CaseId | None, limit: int) -> list[ports.KnownSketch]:
+        rows = self.connection.execute(_SKETCHES, {"b_of": of, "b_after": after or 0, "b_limit": limit})
+        return [ports.KnownSketch(ports.CaseId(r.id), r.ref, r.sketch) for r in reversed(rows.all())]
+
+    def closed_among(self, ids: Sequence[ports.CaseId]) -> set[ports.CaseId]:
+        closed = sa.select(cases.c.id).where(cases.c.id.in_(ids), cases.c.stage == Stage.CLOSED.value)
+        return {ports.CaseId(id_) for id_ in self.connection.scalars(closed)}
 
     def open_cases(self, new: Sequence[ports.OpenCase], now: datetime) -> None:
         if not new:
@@ -90,6 +112,7 @@ class CaseSql(Sql):
                 "sealed": case.sealed,
                 "quiet": case.quiet,
                 "opened_at": now,
+                "sketch": case.sketch or None,
             }
             for case in new
         ]

@@ -513,5 +513,6 @@ def _finished_values(result: ports.Finished) -> dict[str, Any]:
         "header_message_id": result.header_message_id,
         "content_sha256": result.content_sha256,
         "encrypted": result.encrypted,
+        "model": result.model,
         "lease_until": None,
     }

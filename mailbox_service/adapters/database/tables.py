@@ -177,6 +177,8 @@ cases = sa.Table(
     _flag("quiet"),
     _time("opened_at"),
     _time("closed_at", nullable=True),
+    # What its first message is compared by (sorting/triage/sketches.py); none where it came encrypted.
+    sa.Column("sketch", sa.LargeBinary),
     sa.Index(None, "mailbox", "opened_at"),
 )
 
@@ -212,6 +214,7 @@ message = sa.Table(
     _text("header_message_id", nullable=True),
     sa.Column("content_sha256", sa.Text),
     _flag("encrypted"),
+    sa.Column("model", sa.Text),  # which sorter said so
     sa.UniqueConstraint("mailbox", "sha256"),
     sa.CheckConstraint("state in ('waiting', 'done', 'held')", "state"),
     sa.Index(None, "state", "due_at"),
@@ -327,4 +330,22 @@ collected = sa.Table(
     _text("line"),
     sa.Column("cause", sa.Text),
     sa.Index(None, "cause", "mailbox", "channel", "at"),
+)
+
+example = sa.Table(
+    "example",  # what people say that a message is, and what the sorter had said; the text stays with the message
+    metadata,
+    _id(),
+    _fk("message_id", "message.id"),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("said", sa.Text, nullable=False),
+    _text("said_by"),
+    _time("at"),
+    sa.Column("outcome", sa.Text),
+    sa.Column("security", sa.Float),
+    sa.Column("spam", sa.Float),
+    sa.Column("model", sa.Text),
+    sa.CheckConstraint("label in ('security', 'not_security', 'spam')", "label"),
+    sa.CheckConstraint("said in ('sorted', 'closed', 'answered')", "said"),
+    sa.Index(None, "message_id"),
 )

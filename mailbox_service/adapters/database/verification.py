@@ -22,6 +22,7 @@ from mailbox_service.adapters.database.portable import CHUNKS_AT_ONCE, ROWS_AT_O
 from mailbox_service.adapters.database.storage import describe
 from mailbox_service.adapters.database.tables import (
     cases,
+    example,
     journal,
     message,
     message_chunk,
@@ -31,7 +32,8 @@ from mailbox_service.adapters.database.tables import (
     source,
 )
 from mailbox_service.core.case import Event, Stage
-from mailbox_service.core.routing import Disposition
+from mailbox_service.core.labels import Label, Said
+from mailbox_service.core.routing import Disposition, Outcome
 from mailbox_service.services.intake import Digest
 from mailbox_service.services.ports import Mark, SourceKind
 
@@ -154,6 +156,9 @@ _KNOWN: tuple[tuple[sa.Column[Any], Sequence[str]], ...] = (
     (outbound.c.state, ("waiting", "sent", "failed", "shadow", "withdrawn")),
     (cases.c.stage, tuple(Stage)),
     (journal.c.event, tuple(Event)),
+    (example.c.label, tuple(Label)),
+    (example.c.said, tuple(Said)),
+    (example.c.outcome, tuple(Outcome)),
 )
 
 

@@ -21,6 +21,7 @@ from mailbox_service.core.routing import Subject
 from mailbox_service.services.ports import Claim, OutboundClaim
 from mailbox_service.services.understanding import Understood
 from mailbox_service.sorting import Reason, Verdict
+from mailbox_service.sorting.triage import Hint, Triage
 
 HEADER = struct.Struct(">Q")
 
@@ -35,7 +36,7 @@ _REDUCERS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     kind: _by_fields(kind)
     for kind in (
         *(Address, Attachment, Authentication, AutomaticMail, Claim, OutboundClaim, ParsedMessage, Reason, Subject),
-        *(TextPart, Understood, Verdict),
+        *(TextPart, Hint, Triage, Understood, Verdict),
     )
 }
 

@@ -22,7 +22,7 @@ from jinja2 import StrictUndefined, Template, TemplateSyntaxError, meta, nodes
 from jinja2.exceptions import TemplateError as JinjaError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from mailbox_service.adapters.templates.contexts import CONTEXTS
+from mailbox_service.adapters.templates.contexts import CONTEXTS, SINCE
 from mailbox_service.core.display import harmless, shorten
 from mailbox_service.errors import TemplateError
 from mailbox_service.services.ports import RenderedMail
@@ -104,6 +104,7 @@ class Templates:
 
     def render(self, template: str, context: dict[str, object]) -> RenderedMail:
         self._known(template)
+        context = SINCE.get(template, {}) | context
         # Asked for even where this context's branches do not use it: a forgotten key must not wait for its day.
         missing = sorted(CONTEXTS[template][0].keys() - context.keys())
         if missing:

@@ -33,6 +33,14 @@ _NOTICE_CASE: Context = {
     "proof": "DMARC pass for example.net, says mx.example.org",
     "authenticated": True,
     "reasons": ["'path traversal' in the subject", "an attachment that looks like a proof of concept"],
+    "sorted_as": "a report (report 97%, spam 1%)",
+    "reasons_for": ["'path traversal' in the subject", "an attachment that looks like a proof of concept"],
+    "reasons_against": ["words of a support question"],
+    "hints": [
+        "seems to lack the affected version",
+        "gives CVSS:4.0/AV:N/AC:L/AT:N/PR:L/UI:N/VC:H/VI:H/VA:N/SC:N/SI:N/SA:N = 8.6, high",
+        "may be about the same as SEC-2026-0031: much of the text is the same",
+    ],
     "relation": None,
     "answered": "was acknowledged",
 }
@@ -167,6 +175,10 @@ _ALARM: Context = {
     "at": "2026-11-23 09:15 UTC",
 }
 
+# What a mail was not given that an older version put into the outbox; it goes out without.
+_UNTOLD: Context = {"sorted_as": "", "reasons": [], "reasons_for": [], "reasons_against": [], "hints": []}
+SINCE: dict[str, Context] = {"notice_case": {key: value for key, value in _UNTOLD.items() if key != "reasons"}}
+
 CONTEXTS: dict[str, tuple[Context, ...]] = {
     "acknowledgement": (
         _ACKNOWLEDGEMENT,
@@ -179,7 +191,7 @@ CONTEXTS: dict[str, tuple[Context, ...]] = {
     "redirect": (_REDIRECT, {**_REDIRECT, "contacts": []}),
     "notice_case": (
         _NOTICE_CASE,
-        {**_NOTICE_CASE, **_UNPROVEN, **_WITHHELD, "unsure": True, "reasons": [], "attachments": []},
+        {**_NOTICE_CASE, **_UNPROVEN, **_WITHHELD, **_UNTOLD, "unsure": True, "attachments": []},
         {**_NOTICE_CASE, "sealed": True},
         {**_NOTICE_CASE, **_WITHHELD, "sealed": True},
     ),

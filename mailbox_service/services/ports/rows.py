@@ -94,6 +94,18 @@ class OpenCase:
     reference_pattern: str = ""  # with {year} and {number}
     id: CaseId | None = None
     ref: str = ""
+    sketch: bytes = b""  # what its text is compared by (sorting/triage/sketches.py)
+    resembles: OpenCase | KnownSketch | None = None  # an earlier case that it may be about
+    copied: bool = False  # because much of the text is the same
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSketch:
+    """An open case as new ones are compared with it."""
+
+    id: CaseId
+    ref: str
+    sketch: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +185,7 @@ class Finished:
     header_message_id: str | None = None
     content_sha256: str | None = None
     encrypted: bool = False
+    model: str = ""  # which sorter said so
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from mailbox_service.services.ports.rows import (
     JournalEntry,
     KnownMessage,
     KnownOutbound,
+    KnownSketch,
     Lease,
     NewMail,
     NewMessage,
@@ -80,6 +81,14 @@ class Transaction(Protocol):
         """Add the given numbers to the budgets."""
         ...
 
+    def open_sketches(self, mailbox: str, after: CaseId | None, limit: int) -> list[KnownSketch]:
+        """The newest `limit` open cases of `mailbox` that have a sketch and came after `after`, oldest first."""
+        ...
+
+    def closed_among(self, cases: Sequence[CaseId]) -> set[CaseId]:
+        """Those of `cases` that are closed."""
+        ...
+
     def open_cases(self, cases: Sequence[OpenCase], now: datetime) -> None:
         """Give each new case its number, row, `id` and `ref`."""
         ...
@@ -101,6 +110,10 @@ class Transaction(Protocol):
 
     def send_into_case(self, message: MessageId, case: CaseId, now: datetime) -> None:
         """An earlier message joins a case: it is worked once more, and the maintainers are shown it."""
+        ...
+
+    def add_examples(self, messages: Sequence[MessageId], label: str, said: str, by: str, now: datetime) -> None:
+        """What somebody says these messages are, beside what the sorter has said. `label` and `said`: core/labels."""
         ...
 
     # telling the server

@@ -48,7 +48,9 @@ def triage(mail: Sortable, *, asks_about_ai: bool = False) -> Triage:
     if mail.encrypted:
         return NOTHING
     text = "\n".join((mail.subject, *mail.texts))[:TEXT_LIMIT_CHARS]
-    details = look_into(text, has_files=bool(mail.filenames), unread=mail.opaque_attachments, asks_about_ai=asks_about_ai)
+    details = look_into(
+        text, has_files=bool(mail.filenames), unread=mail.opaque_attachments, asks_about_ai=asks_about_ai
+    )
     hints = [*_lacking(details), *_bounty(details), *_scanner(details)]
     hints += [Hint("severity", found) for found in severities(text)[:SEVERITIES_SHOWN]]
     if asks_about_ai:

@@ -35,7 +35,9 @@ FINDINGS_OF_A_SCANNER: Final = 2
 SCANNERS_NAMED: Final = 3
 
 _LANGUAGES: Final = {
-    word: tuple(name for name, common in COMMON.items() if word in common) for common in COMMON.values() for word in common
+    word: tuple(name for name, common in COMMON.items() if word in common)
+    for common in COMMON.values()
+    for word in common
 }
 _HAN: Final = re.compile(r"[\u3400-\u9fff]")
 _KANA: Final = re.compile(r"[\u3040-\u30ff]")

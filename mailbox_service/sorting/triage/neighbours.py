@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -46,18 +45,21 @@ class Neighbours:
     def __len__(self) -> int:
         return len(self._sketches)
 
-    def add(self, key: int, sketch: Sketch) -> None:
-        """Remember a case; beyond CASES_COMPARED the one added first is forgotten."""
+    def add(self, key: int, sketch: Sketch) -> list[int]:
+        """Remember a case; beyond CASES_COMPARED the one added first is forgotten. The keys of those that are."""
         if key in self._sketches:
-            return
+            return []
         self._sketches[key] = sketch
         for index, values in ((self._runs, sketch.runs), (self._names, sketch.names)):
             for value in values:
                 keys = index.setdefault(value, [])
                 if len(keys) < CASES_PER_ENTRY:
                     keys.append(key)
-        if len(self._sketches) > CASES_COMPARED:
-            self.forget(next(iter(self._sketches)))
+        if len(self._sketches) <= CASES_COMPARED:
+            return []
+        oldest = next(iter(self._sketches))
+        self.forget(oldest)
+        return [oldest]
 
     def forget(self, key: int) -> None:
         sketch = self._sketches.pop(key, None)
@@ -94,8 +96,3 @@ class Neighbours:
             if count >= NAMES_SHARED or (count >= 2 and count >= SHARE_OF_NAMES * smaller):
                 found.append(Neighbour(key, False, count / max(smaller, 1)))
         return found
-
-
-def closest(found: Sequence[Neighbour], gone: set[int]) -> Neighbour | None:
-    """The likeliest of `found` that is not among `gone`."""
-    return next((one for one in found if one.key not in gone), None)

@@ -43,7 +43,7 @@ EVERYWHERE: Final[dict[str, tuple[str, ...]]] = {
     "steps": _words(
         "steps step_1 reproduc curl_ ``` wget_ docker_run npm_i git_clone http/1. http/2 get_/ post_/ put_/ payload $_"
     ),
-    "impact": _words("impact rce xss csrf ssrf sqli idor dos_ takeover remote_code account_take cvss: cwe-"),
+    "impact": _words("impact rce xss csrf ssrf sqli idor ddos takeover remote_code account_take cvss: cwe-"),
     "proof": _words(
         "``` curl_ wget_ get_/ post_/ put_/ http/1. http/2 <script payload poc proof exploit ../ %2e%2e '_or_ \"_or_ $_ "
         "import_ def_ #!/ python screenshot video alert( onerror= <img <svg select_ union_ diff_--git traceback "
@@ -84,7 +84,7 @@ DETAILS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "fr": {
         "version": _words("dernière actuelle à_jour depuis_ branche mise_à_jour"),
         "steps": _words(
-            "étape reprodui d'abord ensuite puis_ cliqu ouvr allez aller connect saisi entr envoy quand_je si_je si_l "
+            "étape reprodui d'abord ensuite puis_ cliqu ouvr allez aller connect saisi entr envoy quand_je _si_je _si_l "
             "lorsque modifi remplac requête soumet téléverse lanc changé"
         ),
         "impact": _words(
@@ -177,13 +177,15 @@ DETAILS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 
 # Rewards, in these languages and a few more.
 MONEY: Final = _words(
-    "bounty bounties reward_for_ reward_program any_reward monetary compensat appreciation_token swag paypal_account "
+    "bounty bounties reward_for_ reward_program any_reward monetary appreciation_token swag paypal_account "
     "pay_me payout get_paid financial_reward hall_of_fame belohnung prämie vergütung récompense rémunér recompensa "
     "remunera ricompensa compenso nagrod wynagrodz вознагражд награду 赏金 賞金 奖金 獎金 报酬 報酬 奖励 獎勵 報奨金 謝礼 "
     "ödül beloning"
 )
 # Who says so wants none.
-NO_MONEY: Final = _words("no_bounty not_asking_for_a_b not_looking_for_a_b do_not_want_a don't_want_a without_any_reward")
+NO_MONEY: Final = _words(
+    "no_bounty not_asking_for_a_b not_looking_for_a_b do_not_want_a don't_want_a without_any_reward"
+)
 
 # How scanners are called; a hint names them by these words.
 SCANNERS: Final = (
@@ -201,9 +203,9 @@ SCANNER_FINDINGS: Final = _words(
 )
 
 AI_TOLD: Final = _words(
-    "chatgpt gpt-4 gpt-5 openai claude gemini copilot llm language_model ai-assist ai_assist assisted_by_ai ai_tool "
-    "ai-generated ai_generated generated_by_ai with_the_help_of_ai help_of_an_ai used_ai using_ai artificial_intel "
-    "ki-gestützt ki_gestützt mit_ki hilfe_einer_ki hilfe_von_ki künstliche intelligence_artificielle inteligencia_artificial "
+    "chatgpt gpt-4 gpt-5 openai claude gemini copilot _llm language_model ai-assist ai_assist assisted_by_ai ai_tools_ an_ai_tool "
+    "ai-generated ai_generated generated_by_ai with_the_help_of_ai help_of_an_ai used_ai_ using_ai_ artificial_intel "
+    "ki-gestützt ki_gestützt mit_ki_ hilfe_einer_ki hilfe_von_ki_ künstliche intelligence_artificielle inteligencia_artificial "
     "inteligência_artificial intelligenza_artificiale sztuczn нейросет искусственн 人工智能 大模型 生成ai 人工知能 deepseek"
 )
 AI_DENIED: Final = _words(
