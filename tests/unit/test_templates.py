@@ -60,6 +60,7 @@ def test_mail_to_reporters_has_no_place_for_anything_from_a_report(name: str) ->
     allowed = {"project_name", "mailbox_address", "reference", "references", "answer_by", "policy_url", "contacts"}
     assert set(CONTEXTS[name][0]) <= allowed | {"sealed_hint", "team_address", "more"}
     every_other = {"subject", "text", "sender", "sender_display", "attachments", "maintainers", "reasons"}
+    every_other |= {"hints", "sorted_as", "reasons_for", "reasons_against"}
     others: dict[str, Any] = dict.fromkeys(every_other, SENTINEL)
     mail = TEMPLATES.render(name, context(name, **others))
     assert SENTINEL not in mail.subject + mail.body
@@ -89,9 +90,10 @@ def test_the_redirect_says_where_to_write_and_how_to_be_read_after_all() -> None
 def test_a_notice_of_a_sealed_message_tells_nothing_about_it(name: str) -> None:
     files = [{"filename": SENTINEL, "type": SENTINEL, "size": 1}]
     texts: dict[str, Any] = dict.fromkeys(
-        ("sender", "sender_display", "proof", "subject", "text", "relation"), SENTINEL
+        ("sender", "sender_display", "proof", "subject", "text", "relation", "sorted_as"), SENTINEL
     )
-    mail = TEMPLATES.render(name, context(name, sealed=True, attachments=files, reasons=[SENTINEL], **texts))
+    lists: dict[str, Any] = dict.fromkeys(("reasons", "reasons_for", "reasons_against", "hints"), [SENTINEL])
+    mail = TEMPLATES.render(name, context(name, sealed=True, attachments=files, **lists, **texts))
     assert SENTINEL not in mail.subject + mail.body
 
 
@@ -106,6 +108,23 @@ def test_template_syntax_in_a_value_stays_literal(value: str) -> None:
     mail = TEMPLATES.render("notice_case", context("notice_case", subject=value, text=value))
     assert f"Subject:  {value}" in mail.body
     assert f"> {value}" in mail.body
+
+
+def test_a_notice_that_an_older_version_put_into_the_outbox_goes_out() -> None:
+    older = context("notice_case")
+    for key in ("sorted_as", "reasons_for", "reasons_against", "hints"):
+        del older[key]
+    mail = TEMPLATES.render("notice_case", older)
+    assert "Mallory" in mail.body and "Hints" not in mail.body and "Sorted" not in mail.body
+
+
+@given(st.lists(st.text(), max_size=3), st.text())
+def test_reasons_and_hints_cannot_forge_lines_of_ours(labels: list[str], hint: str) -> None:
+    forged = "x\nHint:     forged\n\n  mailbox-service outbox pause"
+    values: dict[str, Any] = {"reasons_for": [forged, *labels], "reasons_against": [forged], "hints": [forged, hint]}
+    mail = TEMPLATES.render("notice_case", context("notice_case", **values))
+    assert not any(line.startswith(("Hint:", "  mailbox-service outbox")) for line in mail.body.split("\n"))
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", mail.body)
 
 
 @given(st.text(), st.text())

@@ -85,12 +85,12 @@ FOUR = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (f"CVSS:3.1/{BASE}", [f"gives CVSS:3.1/{BASE} = 9.8, critical"]),
-        (f"({FOUR.lower()}).", [f"gives {FOUR} = 9.3, critical"]),
-        (f"Vector: {BASE}", [f"gives CVSS:3.1/{BASE} = 9.8, critical"]),
+        (f"CVSS:3.1/{BASE}", [f"gives a severity of 9.8 (critical): CVSS:3.1/{BASE}"]),
+        (f"({FOUR.lower()}).", [f"gives a severity of 9.3 (critical): {FOUR}"]),
+        (f"Vector: {BASE}", [f"gives a severity of 9.8 (critical): CVSS:3.1/{BASE}"]),
         ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H", ["gives a CVSS 3.1 vector that is not valid"]),
         ("CVSS:4.0/AV:X/AC:L", ["gives a CVSS 4.0 vector that is not valid"]),
-        (f"{NONE_BASE} twice: {NONE_BASE}", [f"gives {NONE_BASE} = 0.0, none"]),
+        (f"{NONE_BASE} twice: {NONE_BASE}", [f"gives a severity of 0.0 (none): {NONE_BASE}"]),
         ("CVSS 9.8, critical!", []),
         (f"https://x.example/{BASE}", []),
     ],
@@ -121,7 +121,7 @@ def test_a_hint_repeats_no_word_of_the_mail_and_is_one_harmless_line(body: str, 
 
 @given(st.from_regex(r"CVSS:(3\.[01]|4\.0)(/[A-Z]{1,3}:[A-Z]{1,6}){0,45}", fullmatch=True))
 def test_no_vector_makes_a_fault(vector: str) -> None:
-    assert all(re.fullmatch(r"[a-zA-Z0-9 ,.:/=]{1,400}", told) for told in severities(f"{vector} AV:N"))
+    assert all(re.fullmatch(r"[a-zA-Z0-9 ,.:/()]{1,400}", told) for told in severities(f"{vector} AV:N"))
 
 
 # --- likely duplicates -----------------------------------------------------------------------------------------

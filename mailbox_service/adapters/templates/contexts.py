@@ -38,7 +38,7 @@ _NOTICE_CASE: Context = {
     "reasons_against": ["words of a support question"],
     "hints": [
         "seems to lack the affected version",
-        "gives CVSS:4.0/AV:N/AC:L/AT:N/PR:L/UI:N/VC:H/VI:H/VA:N/SC:N/SI:N/SA:N = 8.6, high",
+        "gives a severity of 8.6 (high): CVSS:4.0/AV:N/AC:L/AT:N/PR:L/UI:N/VC:H/VI:H/VA:N/SC:N/SI:N/SA:N",
         "may be about the same as SEC-2026-0031: much of the text is the same",
     ],
     "relation": None,

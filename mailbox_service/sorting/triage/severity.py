@@ -15,7 +15,7 @@ _VECTOR: Final = re.compile(
 
 
 def severities(text: str) -> list[str]:
-    """What vectors the text gives, each once: `gives CVSS:3.1/AV:N/… = 9.8, critical`.
+    """What vectors the text gives, each once: `gives a severity of 9.8 (critical): CVSS:3.1/AV:N/…`.
 
     One that is no vector of its version is named by the version only.
     """
@@ -38,8 +38,12 @@ def _told(version: str, metrics: str) -> str:
     try:
         if version == "4.0":
             four = CVSS4(vector)
-            return f"gives {four.clean_vector()} = {four.base_score}, {str(four.severity).lower()}"
+            return _rated(four.base_score, four.severity, four.clean_vector())
         three = CVSS3(vector)
-        return f"gives {three.clean_vector()} = {three.scores()[0]}, {str(three.severities()[0]).lower()}"
+        return _rated(three.scores()[0], three.severities()[0], three.clean_vector())
     except CVSSError:
         return f"gives a CVSS {version} vector that is not valid"
+
+
+def _rated(score: object, rating: object, vector: str) -> str:
+    return f"gives a severity of {score} ({str(rating).lower()}): {vector}"
