@@ -17,8 +17,9 @@ from mailbox_service.adapters.database.storage import Database
 from mailbox_service.adapters.database.verification import promises
 from mailbox_service.adapters.secrets import TokenSecrets
 from mailbox_service.app.wiring import token_key
+from mailbox_service.core.labels import Label, Said
 from mailbox_service.services.mailboxes import Mailbox
-from mailbox_service.services.ports import FolderId, FolderState
+from mailbox_service.services.ports import FolderId, FolderState, MessageId
 from tests.database.setting import NOW
 from tests.services.bench import BOX, Bench, letter
 
@@ -66,6 +67,9 @@ async def lived(bench: Bench) -> FolderId:
         await bench.post_to(inbox.id, uid, data, junk=False)
     await bench.deliver()
     await bench.intake.caught_up(inbox.id)
+    redirected = MessageId(bench.messages()[1]["id"])
+    for said in (Said.ANSWERED, Said.SORTED):
+        bench.database.run(lambda tx, said=said: tx.add_examples([redirected], Label.SECURITY, said, "ada", NOW))  # type: ignore[misc]
     await bench.post_to(inbox.id, 5, letter("report last", "late@research.example"), junk=False)
     stored = bench.raw(letter("report not yet worked", "unworked@research.example"))
     await bench.intake.store([stored])

@@ -140,6 +140,19 @@ def test_a_case_is_shown_with_journal_messages_and_mails(stocked: Desk) -> None:
     assert {tuple(row) for row in shown["mails"]} == {tuple(OUTBOX_KEYS)}
 
 
+def test_hints_are_shown_with_the_case_and_with_the_message_that_opened_it(desk: Desk) -> None:
+    report = REPORT + b"Found by nessus. Is there a bounty? CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H\r\n"
+    desk.done("ingest", "--answer", desk.mail("report.eml", report), desk.mail("question.eml", QUESTION))
+    for words in (("case", "show", "SEC-2026-0001"), ("message", "show", "1")):
+        text = desk.done(*words).text
+        assert "Hints, not verdicts:\n    s" in text and "\n    speaks of a reward" in text
+        assert "gives a severity of 9.8 (critical)" in text and "hints:" not in text
+        kinds = [hint["kind"] for hint in desk.done(*words, "--json").json["hints"]]
+        assert [kind for kind in kinds if kind != "lacks"] == ["bounty", "scanner", "severity"]
+    assert "Hints" not in desk.done("message", "show", "2").text
+    assert desk.done("message", "show", "2", "--json").json["hints"] == []
+
+
 def test_text_from_mail_cannot_reach_the_terminal_unharmed(desk: Desk) -> None:
     desk.done("ingest", "--answer", desk.mail("hostile.eml", HOSTILE))
     commands = [

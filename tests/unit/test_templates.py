@@ -92,7 +92,7 @@ def test_a_notice_of_a_sealed_message_tells_nothing_about_it(name: str) -> None:
     texts: dict[str, Any] = dict.fromkeys(
         ("sender", "sender_display", "proof", "subject", "text", "relation", "sorted_as"), SENTINEL
     )
-    lists: dict[str, Any] = dict.fromkeys(("reasons", "reasons_for", "reasons_against", "hints"), [SENTINEL])
+    lists: dict[str, Any] = {key: [SENTINEL] for key in ("reasons", "reasons_for", "reasons_against", "hints")}
     mail = TEMPLATES.render(name, context(name, sealed=True, attachments=files, **lists, **texts))
     assert SENTINEL not in mail.subject + mail.body
 

@@ -43,7 +43,9 @@ _HAN: Final = re.compile(r"[\u3400-\u9fff]")
 _KANA: Final = re.compile(r"[\u3040-\u30ff]")
 _OTHER_ASIAN: Final = re.compile(r"[\uac00-\ud7af\u0e00-\u0eff]")
 _WITHOUT_BLANKS: Final = ("zh", "ja")
-_NUMBER: Final = re.compile(r"\d\.\d|\bv\d|\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,40}\b")
+_NUMBER: Final = re.compile(
+    r"(?<!cvss:)(?<!cvss )(?<!cvss v)\b\d+\.\d|(?<!/)\bv\d|\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,40}\b"
+)
 _LISTED: Final = re.compile(r"(?m)^[ \t]*(?:\d{1,2}[.)]|[-*•])[ \t]+\S")
 # Letters that Russian has not: its relatives would pass for it.
 _NOT_RUSSIAN: Final = re.compile(r"[іїєґўјљњћђѓќ]")

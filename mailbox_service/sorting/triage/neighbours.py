@@ -15,6 +15,8 @@ CASES_COMPARED: Final = 500
 CASES_PER_ENTRY: Final = 16
 # A template of which a third is left as it was; two reports that somebody wrote for themselves share next to nothing.
 ALIKE_FROM: Final = 0.3
+# From here on it is the same text, and the earliest case is named.
+SAME_FROM: Final = 0.8
 # A name that more open cases have is one of the product's own.
 RARE_NAME_CASES: Final = 4
 NAMES_SHARED: Final = 3
@@ -78,12 +80,13 @@ class Neighbours:
         copied, named = self._copies(sketch), self._namesakes(sketch)
         known = {one.key for one in copied}
         found = copied + [one for one in named if one.key not in known]
-        return sorted(found, key=lambda one: (not one.copied, -one.weight, one.key))[:ANSWERS]
+        return sorted(found, key=lambda one: (not one.copied, -min(one.weight, SAME_FROM), one.key))[:ANSWERS]
 
     def _copies(self, sketch: Sketch) -> list[Neighbour]:
         shared = Counter(key for run in sketch.runs for key in self._runs.get(run, ()))
         enough = max(len(sketch.runs) * ALIKE_FROM / 2, 1)
-        likely = [key for key, count in shared.most_common(ANSWERS * 2) if count >= enough]
+        # Of equally many the one that was added first comes first.
+        likely = [key for key, count in shared.most_common(CASES_PER_ENTRY) if count >= enough]
         weighed = [(key, resemblance(sketch, self._sketches[key])) for key in likely]
         return [Neighbour(key, True, weight) for key, weight in weighed if weight >= ALIKE_FROM]
 
