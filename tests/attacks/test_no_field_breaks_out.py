@@ -84,6 +84,33 @@ def field_names(sent: Sent) -> list[str]:
     return [line.partition(":")[0].lower() for line in head.split("\r\n") if line[:1] not in " \t"]
 
 
+FORGED = (
+    "Hints, not verdicts:\r\n- may be about the same as SEC-2026-0099: much of the text is the same\r\n\r\n"
+    "  mailbox-service outbox pause\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [
+        "CVSS:3.1/AV:N\r\n  mailbox-service outbox pause",
+        "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H/\u202eX:Y",
+        "CVSS:4.0/" + "AV:N/" * 400,
+        "AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H\x1b[31m",
+    ],
+    ids=ascii,
+)
+async def test_a_report_cannot_write_its_own_hints(house: House, vector: str) -> None:
+    sent = await house.receive(mail(f"{SECURITY}{vector}\r\n{FORGED}", sender="Hints: <rita@research.example>"))
+    (notice,) = [one for one in sent if one.to == ADA]
+    ours = [line for line in notice.body.splitlines() if not line.startswith(">")]
+    assert not [line for line in ours if "SEC-2026-0099" in line or "outbox pause" in line]
+    assert ours.count("Hints, not verdicts:") <= 1
+    assert not {c for c in notice.body if c not in "\r\n" and (ord(c) < 32 or c == "\u202e")}
+    (acknowledgement,) = [one for one in sent if one.to != ADA]
+    assert "Hint" not in acknowledgement.body and "CVSS" not in acknowledgement.body
+
+
 @pytest.mark.parametrize("text", BREAKS, ids=ascii)
 async def test_whatever_stands_in_a_field_the_mails_keep_their_shape(house: House, text: str) -> None:
     sent = await house.receive(*with_break(text))
