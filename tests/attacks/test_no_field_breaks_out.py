@@ -101,7 +101,9 @@ FORGED = (
     ids=ascii,
 )
 async def test_a_report_cannot_write_its_own_hints(house: House, vector: str) -> None:
-    sent = await house.receive(mail(f"{SECURITY}{vector}\r\n{FORGED}", sender="Hints: <rita@research.example>"))
+    sent = await house.receive(
+        mail(f"{SECURITY}{vector}\r\n{FORGED}", sender='"Hints, not verdicts:" <rita@research.example>')
+    )
     (notice,) = [one for one in sent if one.to == ADA]
     ours = [line for line in notice.body.splitlines() if not line.startswith(">")]
     assert not [line for line in ours if "SEC-2026-0099" in line or "outbox pause" in line]

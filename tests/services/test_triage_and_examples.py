@@ -15,6 +15,7 @@ from mailbox_service.adapters.database.storage import Database
 from mailbox_service.adapters.database.tables import example
 from mailbox_service.adapters.database.transaction import SqlTransaction
 from mailbox_service.core.labels import Label, Said
+from mailbox_service.errors import Refused
 from mailbox_service.services import correspondence, decisions, triage
 from mailbox_service.services.ports import MessageId
 from mailbox_service.sorting import Outcome, Reason, Verdict
@@ -309,7 +310,7 @@ async def test_a_later_correction_counts_and_the_earlier_one_stays_on_file(bench
 
 async def test_a_refused_decision_is_no_example(bench: Bench) -> None:
     await bench.post(letter("report XSS"))
-    with pytest.raises(decisions.Refused):
+    with pytest.raises(Refused):
         sort(bench, 0, "case")
     assert kept(bench) == []
 
