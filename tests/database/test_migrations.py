@@ -81,19 +81,19 @@ def test_cases_and_messages_on_file_survive_the_coming_of_examples_and_their_goi
     try:
         with database.engine.begin() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "0002")
+            command.upgrade(config, "0003")
             connection.execute(
                 sa.text(
                     "insert into cases (ref, mailbox, stage, subject, opened_at)"
                     " values ('SEC-1', 'security', 'received', 's', '2026-11-23')"
                 )
             )
-        assert migrating.migrate(database) == ("0002", schema.REVISION)
+        assert migrating.migrate(database) == ("0003", schema.REVISION)
         assert database.run(lambda tx: (tx.open_sketches("security", None, 9), tx.count_examples())) == ([], [])
         assert migrating.differences(database) == []
         with database.engine.begin() as connection:
             config.attributes["connection"] = connection
-            command.downgrade(config, "0002")
+            command.downgrade(config, "0003")
             assert not sa.inspect(connection).has_table("example")
             assert connection.scalar(sa.text("select ref from cases")) == "SEC-1"
     finally:

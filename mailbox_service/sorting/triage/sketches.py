@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 import struct
+from binascii import crc32
 from dataclasses import dataclass
 from operator import xor
 from typing import Final
-from zlib import crc32
 
 RUNS: Final = 64
 NAMES: Final = 24
