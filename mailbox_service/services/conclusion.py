@@ -67,6 +67,7 @@ class Concluded:
     dispositions: tuple[tuple[MessageId, Disposition, str], ...]  # message, disposition, case reference or ""
     lost: int  # messages another worker had claimed meanwhile
     more: bool = False  # an earlier message was sent into a case and waits to be worked again
+    crowded: frozenset[str] = frozenset()  # mailboxes with so many new cases in this hour that notices are collected
     unheard: tuple[str, ...] = ()  # mailboxes of which a notice has now come back from every maintainer
 
 
@@ -170,6 +171,7 @@ def conclude(
         tuple((d.understood.claim.id, d.routing.disposition, d.case.ref if d.case else "") for d in decisions),
         len(batch) - len(mine),
         any(d.routing.with_redirected is not None for d in decisions),
+        frozenset(desk.crowded),
         tuple(told.unheard),
     )
 
@@ -187,6 +189,7 @@ class _Desk:
     ) -> None:
         self.mailboxes, self.correspondence, self.now = mailboxes, correspondence, now
         self.new_cases: list[OpenCase] = []
+        self.crowded: set[str] = set()  # mailboxes whose new cases are told of together in this hour
         self.canaries: list[tuple[Mailbox, str, bool]] = []  # mailbox, stamp, found in Junk
         self.cases: dict[int, OpenCase] = {}  # number by which routing knows a case -> case
         self._numbers: dict[int, int] = {}  # identity of the object -> number
@@ -458,6 +461,8 @@ class _Desk:
                 writes.collected.append(_item(decision, "digest", "unsure", why=why))
             elif self.budget.count(counter(mailbox.name, self.now)) > limit:
                 writes.collected.append(_item(decision, "cases", routing.disposition.value))
+                if routing.disposition is Disposition.CASE:
+                    self.crowded.add(mailbox.name)
             elif routing.disposition is Disposition.CASE:
                 writes.mails += self.correspondence.notice_case(
                     mailbox, understood, case, decision.relation, decision.hints, _answered(decision)

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from mailbox_service.core.budget import AnswerBudget, new_cases_key
+from mailbox_service.core.budget import AnswerBudget, hour_of, new_cases_key
 from mailbox_service.core.routing import Disposition
 from mailbox_service.core.schedule import backoff
 from mailbox_service.errors import MailboxServiceError, TemporaryError
@@ -128,6 +128,7 @@ class Intake:
         self._marks_waiting = {name: Bell() for name in mailboxes}
         self._recovering = asyncio.Lock()
         self._open_cases = OpenCases()
+        self._crowded: dict[str, datetime] = {}  # mailboxes with many new cases, and the hour that has them
 
     # --- the door that sources of mail see ----------------------------------------------------------------
 
@@ -344,8 +345,15 @@ class Intake:
     async def _load(self, claims: Sequence[Claim]) -> list[Loaded]:
         absent = [c.id for c in claims if c.data is None]
         read = await self._storage.transact(lambda tx: {id_: tx.raw(id_) for id_ in absent}) if absent else {}
+        hour = hour_of(self._timing.clock())
         # Without its data a claim is small, wherever it is sent and however long it is kept.
-        return [(replace(c, data=None), read[c.id] if c.data is None else c.data) for c in claims]
+        return [
+            (
+                replace(c, data=None, hints=self._crowded.get(c.mailbox) != hour),
+                read[c.id] if c.data is None else c.data,
+            )
+            for c in claims
+        ]
 
     async def _conclude_alone(self, one: Understood) -> None:
         self.pulse.beat()
@@ -361,6 +369,8 @@ class Intake:
         )
         if concluded.more:
             self._recovery_at = 0.0
+        # Nobody reads hints on what is told of in one list; in a flood they would cost a third of all work.
+        self._crowded |= dict.fromkeys(concluded.crowded, hour_of(now))
         if concluded.lost:
             self._meter.count(LEASES_LOST, "message", by=concluded.lost)
             log.warning("lease lost", count=concluded.lost)

@@ -89,7 +89,7 @@ def understand(claim: Claim, data: bytes, mailbox: Mailbox, sorter: Sorter) -> U
         tokens,
         read_report(message) if automatic.kind is Automatic.BOUNCE else None,
         triage(mail, asks_about_ai=mailbox.asks_about_ai)
-        if may_open_a_case(verdict.outcome, claim.decided, refers=bool(names or tokens))
+        if claim.hints and may_open_a_case(verdict.outcome, claim.decided, refers=bool(names or tokens))
         else NOTHING,
         str(getattr(sorter, "version", type(sorter).__name__)),
     )

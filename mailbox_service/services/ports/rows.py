@@ -39,6 +39,7 @@ class Claim:
     decided: str | None  # a disposition that was decided elsewhere and outranks the sorter
     case_id: CaseId | None  # with `decided` "attached": the case it joins
     data: bytes | None  # None: read it with `Transaction.raw`
+    hints: bool = True  # whether hints are wanted, should it open a case
 
 
 @dataclass(frozen=True, slots=True)
