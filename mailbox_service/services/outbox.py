@@ -50,7 +50,7 @@ from mailbox_service.services.signals import Bell, Pulse
 
 log = structlog.get_logger()
 
-BATCH_MAILS = 50
+BATCH_MAILS = 80
 # What a batch may hold of attached messages; each becomes a third longer in base64.
 ATTACHED_BYTES = 16_000_000
 # While one lane waits for a server's replies the other composes.

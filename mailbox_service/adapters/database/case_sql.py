@@ -116,7 +116,7 @@ class CaseSql(Sql):
             }
             for case in new
         ]
-        ids = self.connection.scalars(cases.insert().returning(cases.c.id, sort_by_parameter_order=True), rows)
+        ids = self.insert_numbered(cases, rows)
         for case, id_ in zip(new, ids, strict=True):
             case.id = ports.CaseId(id_)
 

@@ -228,9 +228,7 @@ class IntakeSql(Sql):
             }
             for item in fresh
         ]
-        ids = self.connection.scalars(
-            message.insert().returning(message.c.id, sort_by_parameter_order=True), rows
-        ).all()
+        ids = self.insert_numbered(message, rows)
         pieces = [
             {"message_id": id_, "seq": n, "data": piece}
             for id_, item in zip(ids, fresh, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -27,6 +28,15 @@ class Sql:
         """INSERT that adds to `column` where the row is there already."""
         return _or_add(self.connection.dialect.name, table, column)
 
+    def insert_numbered(self, table: sa.Table, rows: Sequence[dict[str, Any]]) -> list[int]:
+        """Insert `rows` into a table whose primary key is `id`; their ids, in the order of the rows."""
+        if self.connection.dialect.name != "postgresql":
+            return list(self.connection.scalars(_insert_returning(table), rows))
+        # With RETURNING all rows would be one long statement, read anew by the driver and by the server each time.
+        ids = sorted(self.connection.scalars(_next_ids(table), {"b_count": len(rows)}))
+        self.connection.execute(_insert_all(table), [row | {"id": id_} for row, id_ in zip(rows, ids, strict=True)])
+        return ids
+
     def setting(self, name: str) -> str | None:
         """One small fact that belongs to the database as a whole."""
         return self.connection.scalar(sa.select(setting.c.value).where(setting.c.name == name))
@@ -44,6 +54,23 @@ class Sql:
 
 def _insert(dialect: str, table: sa.Table) -> Any:
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+@cache
+def _insert_returning(table: sa.Table) -> Any:
+    return table.insert().returning(table.c.id, sort_by_parameter_order=True)
+
+
+@cache
+def _next_ids(table: sa.Table) -> Any:
+    return sa.select(sa.func.nextval(f"{table.name}_id_seq")).select_from(
+        sa.func.generate_series(1, sa.bindparam("b_count"))
+    )
+
+
+@cache
+def _insert_all(table: sa.Table) -> Any:
+    return table.insert()
 
 
 @cache

@@ -31,7 +31,7 @@ from mailbox_service.services.ports import (
 log = structlog.get_logger()
 
 # Fetched batches that may wait while one is being stored: enough to overlap, little memory.
-WAITING_BATCHES = 2
+WAITING_BATCHES = 1
 
 # Clocks of servers differ and mail is delayed: only what is clearly older than the first contact is old mail.
 OLD_MAIL = timedelta(days=1)
