@@ -28,7 +28,7 @@ PART_BYTES = 1 * MIB
 HEADER_BYTES = 256 * 1024
 
 # UIDs a FETCH for sizes names.
-FACTS_MESSAGES = 100
+FACTS_MESSAGES = 160
 
 # After so many failures a person is told.
 ALARM_FAILURES = 5
