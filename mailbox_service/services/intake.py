@@ -58,7 +58,7 @@ log = structlog.get_logger()
 
 BATCH_MESSAGES = 80
 # A batch in work and two that wait: enough to overlap, little enough to hold in memory.
-HANDED_OVER_BATCHES = 1
+HANDED_OVER_BATCHES = 2
 # What of one batch is held in memory at once; a larger message makes a batch of its own.
 BATCH_BYTES = 4_000_000
 # What is understood, or about to be, waits while the batch before it is concluded.

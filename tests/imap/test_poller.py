@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mailbox_service.adapters.imap import Deadlines, FolderPlan, ImapAccount, MarkPlan
+from mailbox_service.adapters.imap.fetching import BATCH_MESSAGES
 from mailbox_service.adapters.imap.session import FolderMissing
 from mailbox_service.errors import AuthenticationError, TemporaryError
 from mailbox_service.services.ports import Mark, RawMessage
@@ -80,8 +81,9 @@ async def test_thousands_of_messages_come_newest_first(dovecot: Dovecot, user: s
     await source(account(dovecot, user), door).pass_once()
     uids = [raw.origin.uid for raw in door.stored]
     assert sorted(uid for _, uid in door.mail) == list(range(1, 2501))
-    assert uids[:50] == list(range(2451, 2501))
-    assert uids[-50:] == list(range(1, 51))
+    assert uids[:BATCH_MESSAGES] == list(range(2501 - BATCH_MESSAGES, 2501))
+    rest = 2500 % BATCH_MESSAGES
+    assert uids[-rest:] == list(range(1, rest + 1))
 
 
 async def test_mail_older_than_the_first_contact_is_quiet(dovecot: Dovecot, user: str) -> None:

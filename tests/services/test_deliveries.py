@@ -10,7 +10,7 @@ import pytest
 from mailbox_service.adapters.database.storage import Database
 from mailbox_service.errors import StorageFull, TemporaryError
 from mailbox_service.services.deliveries import Deliveries
-from mailbox_service.services.intake import BATCH_BYTES, HANDED_OVER_BATCHES
+from mailbox_service.services.intake import BATCH_BYTES, BATCH_MESSAGES, HANDED_OVER_BATCHES
 from mailbox_service.services.ports import Origin, RawMessage, SourceKind
 from tests.database.setting import NOW
 from tests.services.bench import Bench, letter
@@ -54,7 +54,7 @@ async def test_what_arrives_during_a_commit_shares_the_next_one_and_nobody_waits
     assert not first.done()
     ledger.gate.set()
     await asyncio.gather(first, *others)
-    assert ledger.batches == [1, 50, 50, 20]
+    assert ledger.batches == [1, BATCH_MESSAGES, 120 - BATCH_MESSAGES]
     assert [raw.data for raw in ledger.taken] == [pushed(n).data for n in range(121)]
 
 

@@ -155,7 +155,7 @@ class Fetcher:
         return fetched
 
     async def _choose(self) -> list[int]:
-        """Remove the next batch from the backlog: at most 50 messages and 4 MiB, or one single message."""
+        """Remove the next batch from the backlog: at most 80 messages and 4 MiB, or one single message."""
         await self._learn_sizes()
         batch: list[int] = []
         total = 0
