@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-SATURDAY = 5
+MONDAY_TO_FRIDAY = frozenset(range(5))  # as datetime.weekday() counts
 # From 1 s that is 34 years; a float could not hold 2**1024.
 MOST_DOUBLINGS = 30
 
@@ -20,11 +20,11 @@ def backoff(attempt: int, first: timedelta, longest: timedelta, jitter: float) -
     return pause * (1 - jitter / 4)
 
 
-def add_working_days(start: datetime, days: int) -> datetime:
-    """The same time of day, `days` working days (Monday to Friday) after `start`."""
+def add_working_days(start: datetime, days: int, working: frozenset[int] = MONDAY_TO_FRIDAY) -> datetime:
+    """The same time of day on the clocks of `start`'s zone, `days` days of `working` (not empty) after it."""
     result = start
     while days > 0:
         result += timedelta(days=1)
-        if result.weekday() < SATURDAY:
+        if result.weekday() in working:
             days -= 1
     return result
