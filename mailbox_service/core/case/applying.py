@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import assert_never
 
 from mailbox_service.core.case import values
-from mailbox_service.core.case.facts import Fact, journaled
+from mailbox_service.core.case.facts import Fact, journaled, recorded
 from mailbox_service.core.case.stages import (
     CLOSING_MAIL,
     COMMANDS,
@@ -149,14 +149,14 @@ def _move(step: _Step, action: values.Move) -> Outcome:
     if action.event is Event.INFO_REQUESTED and not step.with_text:
         raise Refused("write the questions below /needs-info; they go to the reporter")
     state = _at(step, transition)
-    known = dict(action.facts)
-    state = replace(state, facts=replace(state.facts, **{fact.value: value for fact, value in known.items()}))
+    for fact, value in action.facts:
+        state = replace(state, facts=recorded(state.facts, fact, value))
     if action.event is Event.REOPENED:
         state = replace(state, resolution=None, duplicate_of=None)
     entry = step.entry(
         action.event,
         **{"from": step.state.stage.value, "to": transition.to.value},
-        **{fact.value: journaled(value) for fact, value in known.items()},
+        **{fact.value: journaled(value) for fact, value in action.facts},
     )
     return _announced(step, state, entry, transition.mail)
 
@@ -233,7 +233,7 @@ def _record(step: _Step, action: values.Record) -> Outcome:
         if state.published_at is not None:
             raise Refused(f"{state.ref} is published; there is nothing left to hold back")
     before = getattr(state.facts, fact.value)
-    state = replace(state, facts=replace(state.facts, **{fact.value: action.value}))
+    state = replace(state, facts=recorded(state.facts, fact, action.value))
     data = {"fact": fact.value, "value": journaled(action.value), "before": journaled(before)}
     mails = [Send(Mail.CHANGED, Audience.OTHER_MAINTAINERS, with_text=step.with_text)]
     if fact is Fact.EMBARGO and before != action.value and not step.quiet:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from enum import StrEnum
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from mailbox_service.core import cvss
@@ -60,6 +61,14 @@ class Facts:
 def journaled(value: str | datetime | None) -> str | None:
     """A fact as the journal holds it."""
     return value.isoformat() if isinstance(value, datetime) else value
+
+
+def recorded(facts: Facts, fact: Fact, value: str | datetime | None) -> Facts:
+    """The facts with one of them set, or taken back with None."""
+    if isinstance(value, datetime) != (fact is Fact.EMBARGO) and value is not None:
+        raise TypeError(f"{fact} is no {type(value).__name__}")
+    changed: dict[str, Any] = {fact.value: value}
+    return replace(facts, **changed)
 
 
 def facts_from(stored: Mapping[str, str | None]) -> Facts:
