@@ -15,7 +15,7 @@ from mailbox_service.core.case.stages import (
     MOVES,
     Event,
     Mail,
-    Once,
+    Milestone,
     Party,
     Resolution,
     Stage,
@@ -151,6 +151,8 @@ def _move(step: _Step, action: values.Move) -> Outcome:
     state = _at(step, transition)
     for fact, value in action.facts:
         state = replace(state, facts=recorded(state.facts, fact, value))
+    if action.event is Event.FIX_FAILED:
+        state = replace(state, released_at=None)  # what was released is no fix; another release follows
     if action.event is Event.REOPENED:
         state = replace(state, resolution=None, duplicate_of=None)
     entry = step.entry(
@@ -164,17 +166,17 @@ def _move(step: _Step, action: values.Move) -> Outcome:
 def _at(step: _Step, transition: Transition) -> CaseState:
     """The state at the end of a transition, before anybody heard of it."""
     state = replace(step.state, stage=transition.to, stage_since=step.now, reminded=False)
-    match transition.once:
-        case Once.RELEASED:
+    match transition.sets:
+        case Milestone.RELEASED:
             return replace(state, released_at=step.now)
-        case Once.PUBLISHED:
+        case Milestone.PUBLISHED:
             return replace(state, published_at=step.now)
-        case Once.DETAILS:
+        case Milestone.DETAILS:
             # An afterword: the stage it is in has not begun anew.
             return replace(state, details_at=step.now, stage_since=step.state.stage_since)
         case None:
             return state
-    assert_never(transition.once)
+    assert_never(transition.sets)
 
 
 def _announced(step: _Step, state: CaseState, entry: Entry, mail: Mail | None) -> Outcome:
@@ -204,8 +206,8 @@ def _close(step: _Step, action: values.Close) -> Outcome:
     if resolution is Resolution.RESOLVED:
         missing = [
             command
-            for once, command in ((Once.RELEASED, "/released"), (Once.PUBLISHED, "/published"))
-            if once not in step.state.done
+            for milestone, command in ((Milestone.RELEASED, "/released"), (Milestone.PUBLISHED, "/published"))
+            if milestone not in step.state.done
         ]
         if missing:
             raise Refused(f"resolved means fixed and published: {' and '.join(missing)} first, or another resolution")

@@ -125,8 +125,8 @@ CLOSING_MAIL: Mapping[Resolution, Mail | None] = {
 }
 
 
-class Once(StrEnum):
-    """A date of the case that a transition sets, and that may be set once only in its life."""
+class Milestone(StrEnum):
+    """A date of the case that a transition sets; the value is its name in the case."""
 
     RELEASED = "released_at"
     PUBLISHED = "published_at"
@@ -140,7 +140,8 @@ class Transition:
     to: Stage
     mail: Mail | None  # None: the resolution decides, see `CLOSING_MAIL`
     by: frozenset[Party] = frozenset({Party.MAINTAINER})
-    once: Once | None = None
+    sets: Milestone | None = None
+    first: bool = False  # refused where the date is set already
 
 
 _M = frozenset({Party.MAINTAINER})
@@ -154,8 +155,8 @@ _REPRODUCED = Transition(Stage.REPRODUCED, Mail.REPRODUCED)
 _PATCHED = Transition(Stage.PATCHED, Mail.FIX_TO_VERIFY)
 _FIX_VERIFIED = Transition(Stage.FIX_VERIFIED, Mail.FIX_VERIFIED)
 _FIX_FAILED = Transition(Stage.REPRODUCED, Mail.FIX_FAILED)
-_RELEASED = Transition(Stage.RELEASED, Mail.RELEASED, once=Once.RELEASED)
-_PUBLISHED = Transition(Stage.PUBLISHED, Mail.PUBLISHED, once=Once.PUBLISHED)
+_RELEASED = Transition(Stage.RELEASED, Mail.RELEASED, sets=Milestone.RELEASED)
+_PUBLISHED = Transition(Stage.PUBLISHED, Mail.PUBLISHED, sets=Milestone.PUBLISHED)
 _CLOSED = Transition(Stage.CLOSED, None)
 
 # What is not here is refused. A maintainer may skip ahead from everywhere, and go back as long as nothing is public;
@@ -227,12 +228,14 @@ TABLE: Mapping[Stage, Mapping[Event, Transition]] = {
     Stage.PUBLISHED: {
         Event.FIX_FAILED: _FIX_FAILED,
         # The advisory came first: the case is as far as it gets, and the release is told of all the same.
-        Event.RELEASED: Transition(Stage.PUBLISHED, Mail.RELEASED, once=Once.RELEASED),
-        Event.DETAILS_PUBLISHED: Transition(Stage.PUBLISHED, Mail.DETAILS_PUBLISHED, once=Once.DETAILS),
+        Event.RELEASED: Transition(Stage.PUBLISHED, Mail.RELEASED, sets=Milestone.RELEASED, first=True),
+        Event.DETAILS_PUBLISHED: Transition(
+            Stage.PUBLISHED, Mail.DETAILS_PUBLISHED, sets=Milestone.DETAILS, first=True
+        ),
         Event.CLOSED: _CLOSED,
     },
     Stage.CLOSED: {
-        Event.DETAILS_PUBLISHED: Transition(Stage.CLOSED, Mail.DETAILS_PUBLISHED, once=Once.DETAILS),
+        Event.DETAILS_PUBLISHED: Transition(Stage.CLOSED, Mail.DETAILS_PUBLISHED, sets=Milestone.DETAILS, first=True),
         Event.REOPENED: Transition(Stage.REVIEWING, Mail.REOPENED),
     },
 }
@@ -254,10 +257,10 @@ COMMANDS: Mapping[Event, str] = {
 MOVES = frozenset({*COMMANDS, Event.INFO_GIVEN})
 
 
-def moves_from(stage: Stage, party: Party, done: frozenset[Once] = frozenset()) -> dict[Event, Transition]:
+def moves_from(stage: Stage, party: Party, done: frozenset[Milestone] = frozenset()) -> dict[Event, Transition]:
     """What `party` may do in `stage`, the dates in `done` being set already."""
     return {
         event: transition
         for event, transition in TABLE[stage].items()
-        if party in transition.by and transition.once not in done
+        if party in transition.by and not (transition.first and transition.sets in done)
     }

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from mailbox_service import errors
 from mailbox_service.core.case.facts import Fact, Facts
-from mailbox_service.core.case.stages import Event, Mail, Once, Party, Resolution, Stage
+from mailbox_service.core.case.stages import Event, Mail, Milestone, Party, Resolution, Stage
 from mailbox_service.core.schedule import MONDAY_TO_FRIDAY
 
 
@@ -82,9 +82,9 @@ class CaseState:
         return self.stage_since or self.opened_at
 
     @property
-    def done(self) -> frozenset[Once]:
+    def done(self) -> frozenset[Milestone]:
         """The dates that are set."""
-        return frozenset(once for once in Once if getattr(self, once.value) is not None)
+        return frozenset(date for date in Milestone if getattr(self, date.value) is not None)
 
 
 # --- what may be done ---------------------------------------------------------------------------------------------

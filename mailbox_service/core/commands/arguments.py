@@ -78,7 +78,10 @@ def read(verb: Verb, argument: str, context: Context) -> Read:
 
 def takes_more(verb: Verb, argument: str, line: str) -> bool:
     """Whether the next line still belongs to the command: clients wrap long ones at the blank before the last word."""
-    if verb.takes in (Takes.VECTOR, Takes.URL, Takes.ADDRESS, Takes.CVE, Takes.LINE, Takes.MOMENT) and not argument:
+    if (
+        verb.takes in (Takes.VECTOR, Takes.URL, Takes.ADDRESS, Takes.CVE, Takes.RANGE, Takes.VERSIONS, Takes.MOMENT)
+        and not argument
+    ):
         return bool(line)
     return verb.takes is Takes.CREDIT and line.lower().startswith(("<http", "http")) and " " not in line
 
@@ -158,10 +161,6 @@ def _fact(fact: Fact) -> Callable[[Verb, str, Context], Read]:
     return reader
 
 
-def _line(verb: Verb, argument: str, context: Context) -> Read:
-    return _fact(Fact.FIXED if verb.name == "fixed" else Fact.AFFECTS)(verb, argument, context)
-
-
 def _moment(verb: Verb, argument: str, context: Context) -> Read:
     plain = written.plain(argument)
     if written.name(plain) in ("none", "no", "over", "lifted"):
@@ -217,7 +216,8 @@ _READERS: dict[Takes, Callable[[Verb, str, Context], Read]] = {
     Takes.PERSON: _person,
     Takes.VECTOR: _fact(Fact.SEVERITY),
     Takes.CVE: _fact(Fact.CVE),
-    Takes.LINE: _line,
+    Takes.RANGE: _fact(Fact.AFFECTS),
+    Takes.VERSIONS: _fact(Fact.FIXED),
     Takes.MAYBE_VERSION: _version,
     Takes.URL: _url,
     Takes.MAYBE_URL: _url,

@@ -24,7 +24,8 @@ class Takes(StrEnum):
     PERSON = "NAME"
     VECTOR = "CVSS-VECTOR"
     CVE = "CVE-ID"
-    LINE = "RANGE"
+    RANGE = "RANGE"
+    VERSIONS = "VERSION"
     MAYBE_VERSION = "[VERSION]"
     URL = "URL"
     MAYBE_URL = "[URL]"
@@ -229,8 +230,8 @@ VERBS: tuple[Verb, ...] = (
         aliases=("cvss",),
     ),
     Verb("cve", Takes.CVE, "the CVE id", "/cve CVE-2026-12345"),
-    Verb("affects", Takes.LINE, "the affected versions", "/affects 4.0.0 to 4.38.0", aliases=("affected",)),
-    Verb("fixed", Takes.LINE, "the fixed version or versions", "/fixed 4.38.1", aliases=("fixed-in",)),
+    Verb("affects", Takes.RANGE, "the affected versions", "/affects 4.0.0 to 4.38.0", aliases=("affected",)),
+    Verb("fixed", Takes.VERSIONS, "the fixed version or versions", "/fixed 4.38.1", aliases=("fixed-in",)),
     Verb(
         "credit",
         Takes.CREDIT,
