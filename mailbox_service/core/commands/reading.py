@@ -17,6 +17,7 @@ COMMANDS = 20  # of one mail; who writes more wants the host
 _SHOWN_CHARS = 60  # of a wrong line, in the answer to its writer
 _WORDS = 3  # of the longest name, written with blanks
 _BESIDE = frozenset({Event.RELEASED, Event.PUBLISHED})  # may stand in one mail: "fixed and published, at once"
+_MESSAGES = (Takes.MESSAGE, Takes.MAYBE_MESSAGE)  # a digest is answered with a line for each message
 _STAGES = {
     "reviewing": "reviewing",
     "review": "reviewing",
@@ -175,12 +176,12 @@ def _command(line: str, context: Context) -> Command | str:
 
 def _unknown(line: str, party: Party) -> str:
     names = _BY_PARTY[party]
-    words = [written.name(word) for word in line[1:].split(" ")[:_WORDS]]
+    words = [written.name(word) for word in line[1:].replace("/", " ").split(" ")[:_WORDS]]
     candidates = ["-".join(words[:count])[:40] for count in range(1, len(words) + 1)]
     near: list[str] = []
     for candidate in candidates:
         begun = sorted(name for name in names if candidate and name.startswith(candidate))
-        near += [*begun, *get_close_matches(candidate, names, n=2, cutoff=0.7)]
+        near += begun or get_close_matches(candidate, names, n=2, cutoff=0.7)
     meant = list(dict.fromkeys(names[name].usage for name in near))[:3]
     if meant:
         return f"there is no such command; did you mean {' or '.join(meant)}?"
@@ -213,7 +214,8 @@ def _text_for(found: list[Command]) -> TextFor:
 def _contradictions(found: list[Command], has_text: bool) -> Iterator[str]:
     """What no single line is wrong about, but all of them together."""
     names = [command.verb.name for command in found]
-    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+    single = [command.verb.name for command in found if command.verb.takes not in _MESSAGES]
+    for name in dict.fromkeys(name for name in single if single.count(name) > 1):
         yield f"/{name} stands there twice; keep one of them"
     moves = [command for command in found if _move_of(command) is not None]
     if len(moves) > 1 and not {_move_of(command) for command in moves} <= _BESIDE:

@@ -50,4 +50,6 @@ def unlinked(text: str) -> str:
     if not opened or not target.endswith(">"):
         return text
     shown, target = shown.strip(), target[:-1].removeprefix("mailto:")
-    return target if not shown or shown.rstrip("/") == target.rstrip("/") else text
+    if not shown:
+        return target
+    return shown if shown.rstrip("/") == target.rstrip("/") else text
