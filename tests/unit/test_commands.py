@@ -326,7 +326,7 @@ def test_a_signature_below_is_no_argument_and_no_text(below: str) -> None:
     [
         ("/reproducd", "did you mean /reproduced?"),
         ("/publish https://x.example", "/published URL"),
-        ("/fix", "/fix-fails or /fixed VERSION"),
+        ("/fix", "did you mean /fix-fails or"),
         ("/needs", "/needs-info [text]"),
         ("/escalate", "/help lists all"),
         ("/fix-works", "not for you"),

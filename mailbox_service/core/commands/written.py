@@ -13,7 +13,7 @@ import unicodedata
 LINE_CHARS = 1_000  # a command with a whole CVSS vector or a long credit takes 300
 
 # FULLWIDTH SOLIDUS, FRACTION SLASH, DIVISION SLASH, BIG SOLIDUS
-_SLASHES = "／⁄∕⧸"
+_SLASHES = ("/", "／", "⁄", "∕", "⧸")
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−﹘﹣－"), "-")
 _QUOTES = dict.fromkeys(map(ord, "‘’‚‛′"), "'") | dict.fromkeys(map(ord, "“”„‟″«»"), '"')
 _MARKS = "*_`"
@@ -26,7 +26,7 @@ def cleaned(line: str) -> str:
     """A line with plain blanks, without invisible characters, and a plain slash where it begins with one."""
     line = _BLANKS.sub(" ", line[: LINE_CHARS + 1].translate(_INVISIBLE)).strip()
     bare = line.lstrip(_MARKS + " ")
-    if bare[:1] in _SLASHES or bare[:1] == "/":
+    if bare.startswith(_SLASHES):
         if bare != line:
             bare = bare.rstrip(_MARKS + " ")
         return "/" + bare[1:].lstrip()

@@ -13,6 +13,7 @@ from enum import StrEnum
 from mailbox_service.core.newtext import lines as rules
 from mailbox_service.core.newtext.lines import Kind
 
+LINES = 50_000  # of a body; 1 MiB of prose has half as many
 _SIGNATURE_LINES = 12  # longer than any signature: perhaps the delimiter was part of the text
 _ECHO_CHARS = 25  # shorter lines repeat by chance
 
@@ -24,6 +25,7 @@ class Doubt(StrEnum):
     WRAPPED_QUOTE = "wrapped_quote"  # a line between quoted ones, perhaps the end of one of them
     LONG_SIGNATURE = "long_signature"  # much text stands below the delimiter
     FORWARDED = "forwarded"  # nothing but what somebody else wrote
+    TOO_LONG = "too_long"  # only the first `LINES` were looked at, the rest is left out
     MARKER = "marker"  # text of ours stands in what seems new
 
 
@@ -47,8 +49,9 @@ def newly_written(body: str, markers: Sequence[str] = ()) -> NewText:
     `markers` are lines that only our own mails have (their foot); what stands below one was not written now.
     """
     lines = rules.split(body)
+    doubts: set[Doubt] = {Doubt.TOO_LONG} if len(lines) > LINES else set()
+    del lines[LINES:]
     kinds = rules.kinds_of(lines)
-    doubts: set[Doubt] = set()
     _cut_at_markers(lines, kinds, markers, doubts)
     if rules.begins_unmarked(lines, kinds):
         doubts.add(Doubt.UNMARKED_QUOTE)
@@ -90,11 +93,11 @@ def _kept(lines: list[str], kinds: list[Kind]) -> tuple[list[str], int]:
     for line, kind in zip(lines, kinds, strict=True):
         if kind is not Kind.NEW:
             if head_lines is None:
-                head_lines = len(kept)
+                head_lines = max((at for at, text in enumerate(kept, 1) if text), default=0)
             apart = True
         elif line.strip() or (kept and not apart):
             # Two pieces stay two paragraphs.
-            while apart and kept and not kept[-1].strip():
+            while apart and kept and not kept[-1]:
                 kept.pop()
             if apart and kept:
                 kept.append("")
@@ -122,7 +125,8 @@ def anonymous(text: str, names: Iterable[str]) -> tuple[str, bool]:
             kept.pop()
             while kept and not kept[-1].strip():
                 kept.pop()
-            if kept and rules.is_closing(kept[-1]):
+            # "Thanks." alone above a name is the whole message.
+            if any(line.strip() for line in kept[:-1]) and rules.is_closing(kept[-1]):
                 kept.pop()
             while kept and not kept[-1].strip():
                 kept.pop()

@@ -63,20 +63,18 @@ def kinds_of(lines: list[str]) -> list[Kind]:
     kinds = [Kind.NEW] * len(lines)
     body = Body.of(lines)
     at = 0
-    while at < len(lines):
-        taken, kind = _kind_at(body, kinds, at) if at < len(body.plain) else (1, _simple(lines[at]))
+    while at < len(body.plain):
+        taken, kind = _kind_at(body, kinds, at)
         if kind is Kind.FOREIGN:
             kinds[at:] = [Kind.FOREIGN] * (len(lines) - at)
             break
         kinds[at : at + taken] = [kind] * taken
         at += taken
+    else:
+        kinds[at:] = [Kind.QUOTE if line and is_quote(line) else Kind.NEW for line in lines[at:]]
     _signatures(lines, kinds)
     _trailing(lines, kinds)
     return kinds
-
-
-def _simple(line: str) -> Kind:
-    return Kind.QUOTE if is_quote(line) else Kind.NEW
 
 
 def _kind_at(body: Body, kinds: list[Kind], at: int) -> tuple[int, Kind]:
@@ -269,7 +267,7 @@ def _signatures(lines: list[str], kinds: list[Kind]) -> None:
     for at, line in enumerate(lines):
         if kinds[at] is not Kind.NEW:
             inside = False
-        elif inside or _is_delimiter(line):
+        elif inside or (line and _is_delimiter(line)):
             inside = True
             kinds[at] = Kind.SIGNATURE
 
@@ -362,4 +360,5 @@ def is_closing(line: str) -> bool:
 
 def words_of(text: str) -> str:
     """The words of a text in lower case between single blanks, for a search by whole words."""
-    return " " + " ".join(re.sub(r"[^\w@.\-]+", " ", text.casefold()).split()).replace(". ", " ") + " "
+    words = re.sub(r"[^\w@.\-]+", " ", text.casefold()).split()
+    return f" {' '.join(word.strip('.-') for word in words)} "
