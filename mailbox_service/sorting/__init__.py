@@ -36,6 +36,9 @@ class Sortable:
     encrypted: bool = False
     automatic: bool = False  # automatic, list or bulk mail by its headers
     spam_marked: bool = False  # the provider marked it as spam (X-Spam-Flag and the like)
+    bulk: bool = False  # mass or list mail by its headers
+    cert_sender: bool = False  # the author's address is that of a CERT, CSIRT or PSIRT, as far as it says
+    known_reporter: bool = False  # has reported before, and is authenticated; only the caller can know
 
 
 class Sorter(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from mailbox_service.core.automatic import Automatic, AutomaticMail
@@ -27,6 +28,8 @@ _SIGNATURES: Final = frozenset(
     }
 )
 _SIGNATURE_ENDINGS: Final = (".asc", ".sig", ".vcf", ".ics", ".p7s")
+# "certificates@" is none.
+_CERT: Final = re.compile(r"(?:^|[@.\-_])(?:cert|csirt|psirt|cirt)(?:[@.\-_]|$)")
 # Attached messages and text are among the texts; every other type may hold what nobody has read.
 _READABLE_TYPES: Final = ("text/", "message/", "multipart/")
 
@@ -43,6 +46,8 @@ def sortable(message: ParsedMessage, automatic: AutomaticMail) -> Sortable:
         encrypted=message.encryption is not Encryption.NONE,
         automatic=automatic.kind is not Automatic.NO,
         spam_marked=_spam_marked(message),
+        bulk=automatic.kind is Automatic.LIST,
+        cert_sender=message.from_ is not None and _CERT.search(message.from_.key) is not None,
     )
 
 

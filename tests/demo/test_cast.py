@@ -29,7 +29,7 @@ from mailbox_service.sorting import Outcome, Verdict
 class Suspicious:
     def sort(self, mail):
         return Verdict(Outcome.SPAM, 0.0, 1.0, ())
-service.LexicalSorter = Suspicious
+service.TrainedSorter = Suspicious
 """
 NO_MAIL_SERVER = "sys.modules['pymap'] = sys.modules['pymap.backend'] = None"
 NOTHING_IS_AUTOMATIC = """
