@@ -27,7 +27,7 @@ _LAST_PLACE: Final = 12
 
 
 def discount(place: int) -> float:
-    """What is taken off the score of the segment at this place, counted from 0: the subject is the first."""
+    """What is taken off the score of the segment at this place, counted from 0."""
     return log(min(place + 1, _LAST_PLACE) + 1)
 
 

@@ -119,13 +119,15 @@ class Reader:
         self._masks = _Masks(self.lexicon)
         self._phrases: dict[str, Phrases] = {}
 
-    def subject(self, mail: Sortable) -> list[Segment]:
-        """The segments of the subject: one, or none."""
-        return self.text(normalise(mail.subject[:SUBJECT_LIMIT_CHARS]))
-
-    def texts(self, mail: Sortable) -> list[list[Segment]]:
-        """The segments of each text."""
-        return [self.text(text) for text in looked_at(mail)]
+    def segments(self, mail: Sortable) -> list[Segment]:
+        """The segments of the mail. A short subject is read with what follows it: alone it says nothing, which would
+        count as doubt whatever the mail says."""
+        subject = normalise(mail.subject[:SUBJECT_LIMIT_CHARS])
+        texts = list(looked_at(mail)) or [""]
+        segments = self.text(f"{subject}\n\n{texts[0]}")
+        for text in texts[1:]:
+            segments += self.text(text)
+        return segments
 
     def text(self, text: str) -> list[Segment]:
         """The segments of a text that was normalised."""

@@ -115,9 +115,7 @@ class TrainedSorter:
 
     def score(self, mail: Sortable) -> Scores:
         """The scores of the mail's segments and of the whole, before they become probabilities."""
-        segments = self._reader.subject(mail)
-        for text in self._reader.texts(mail):
-            segments += text
+        segments = self._reader.segments(mail)
         words: set[str] = set()
         best, top = -_SCORE_LIMIT, None
         for place, segment in enumerate(segments):

@@ -103,8 +103,7 @@ def build(material: Material, least: int = 2) -> None:
     distinct: list[int] = []
     counts: Counter[str] = Counter()
     for number, mail in enumerate(material.mails):
-        segments = reader.subject(mail.mail) + [s for text in reader.texts(mail.mail) for s in text]
-        features = [namer.all(segment) for segment in segments]
+        features = [namer.all(segment) for segment in reader.segments(mail.mail)]
         met: set[str] = set().union(*features)
         distinct.append(sum(name.startswith("w:") for name in met))
         counts.update(met)
