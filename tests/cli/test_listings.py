@@ -121,7 +121,7 @@ def test_a_message_is_shown_with_reasons_and_text(stocked: Desk) -> None:
     text = stocked.done("message", "show", "1").text
     assert "because         sorted as a security report" in text
     assert f"came from       import {stocked.folder}/report.eml" in text
-    assert 'security: word "' in text
+    assert "security: idea: term strong" in text
     assert "    I found an SQL injection in the login form" in text
     shown = stocked.done("message", "show", "1", "--json").json
     assert shown["texts"][0]["text"].startswith("I found an SQL injection")

@@ -73,7 +73,7 @@ def test_each_line_is_answered_before_the_next_is_written() -> None:
 def test_a_mail_is_explained(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     text = desk.done("sorter", "explain", desk.mail("a.eml", REPORT)).text
     assert text.startswith("outcome  security\n")
-    assert 'security: word "' in text
+    assert "security: idea: term strong" in text
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(QUESTION)))
     assert desk.done("sorter", "explain", "-", "--json").json["outcome"] == "not_security"
 

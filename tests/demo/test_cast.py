@@ -119,7 +119,7 @@ def test_everything_happens_and_nothing_is_written_beside_the_page(
         r"from Zoë Łukasiewicz <reporter@research\.example>",
         r"attached: poc\.py",
         r"sort  security",
-        r"\+\d\.\d  security     phrase \"path traversal\"",
+        r"\+\d\.\d  security     idea: term strong",
         r"then  case SEC-\d{4}-0001 is opened",
         r"out   in the mailbox of reporter@research\.example, \d+ ms after submission",
         r"Subject: \[SEC-\d{4}-0001\] Your report to Demo",
