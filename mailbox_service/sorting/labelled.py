@@ -16,6 +16,7 @@ from mailbox_service.sorting.sortable import sortable
 
 LABELS: Final = ("security", "not_security", "spam", "either", "automatic")
 INDEX: Final = "index.jsonl"
+PLAIN: Final = "mails.jsonl"
 
 
 class LabelledError(MailboxServiceError):
@@ -37,13 +38,16 @@ class Labelled:
 
 
 def read(path: Path) -> list[Labelled]:
-    """The labelled mails of a file of JSON lines, or of a folder with an `index.jsonl` in it or below it."""
+    """The labelled mails of a file of JSON lines, or of a folder: of every `index.jsonl` (raw mails) and `mails.jsonl`
+    (texts) in it or below it."""
     if path.is_dir():
-        indices = sorted(path.rglob(INDEX))
-        if not indices:
-            raise LabelledError(f"{path}: no {INDEX} in it")
-        return [found for index in indices for found in _folder(index)]
-    return [_text(row, path.stem, where) for row, where in _rows(path)]
+        found = [labelled for index in sorted(path.rglob(INDEX)) for labelled in _folder(index)]
+        found += [labelled for plain in sorted(path.rglob(PLAIN)) for labelled in read(plain)]
+        if not found:
+            raise LabelledError(f"{path}: no {INDEX} and no {PLAIN} in it")
+        return found
+    name = path.parent.name if path.name == PLAIN else path.stem
+    return [_text(row, name, where) for row, where in _rows(path)]
 
 
 def _rows(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
@@ -67,13 +71,13 @@ def _text(row: dict[str, Any], name: str, where: str) -> Labelled:
     subject, body = row.get("subject", ""), row.get("body", "")
     if not (isinstance(subject, str) and isinstance(body, str)):
         raise LabelledError(f"{where}: subject and body must be text")
-    source = str(row.get("source") or row.get("part") or name)
+    source = str(row.get("source") or row.get("part") or row.get("writer") or name)
     return Labelled(
         id=str(row.get("id", where)),
         source=source,
         project=f"{source}/{row.get('project', '')}",
         label=row["label"],
-        kind=str(row.get("subtype") or row.get("theme") or ""),
+        kind=str(row.get("subtype") or row.get("kind") or row.get("theme") or ""),
         language=str(row.get("lang") or row.get("language") or "en"),
         form=str(row.get("form", "email")),
         mail=Sortable(subject, (body,)),
