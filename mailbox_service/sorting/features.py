@@ -1,7 +1,8 @@
 """The features of a segment by name, and what is common to learning their weights and to using them.
 
 Names: `w:` a word, `p:` the first letters of a longer word, `b:` two adjacent words, `c:` a concept or signal, `d:` a
-concept in more than one sentence, `x:` two concepts met in one sentence.
+concept in more than one sentence, `x:` two concepts met in one sentence, `g:` the number of a bucket of runs of
+letters.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 from itertools import pairwise
 from math import log, sqrt
 from typing import Final
+from zlib import crc32
 
 from mailbox_service.sorting.lexicon import Lexicon
 from mailbox_service.sorting.reading import Segment
 
 PREFIX_CHARS: Final = 5
+RUN_CHARS: Final = (3, 4, 5)
+RUN_WORD_CHARS: Final = 30
+RUN_BUCKETS: Final = 1 << 15
 # In the weights of a whole mail a word counts less the more words there are, so that length alone says nothing.
 _MAIL_WORDS_SCALE: Final = 5.0
 _MAIL_WORDS_LEAST: Final = 10
@@ -39,6 +44,14 @@ def words_scale(distinct: int) -> float:
 def pairable(lexicon: Lexicon) -> list[tuple[str, int]]:
     """The concepts that are met in pairs, with their bits."""
     return [(concept, bit) for concept, bit in lexicon.bits.items() if not concept.startswith(_NOT_IN_PAIRS)]
+
+
+def runs(word: str) -> list[int]:
+    """The buckets of the runs of three to five letters of a word, its beginning and end marked: what inflected forms
+    and relatives in other languages share."""
+    marked = f"<{word[:RUN_WORD_CHARS]}>"
+    data = [marked[i : i + size] for size in RUN_CHARS for i in range(len(marked) - size + 1)]
+    return [crc32(run.encode()) % RUN_BUCKETS for run in data]
 
 
 class Namer:

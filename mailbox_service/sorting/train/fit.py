@@ -18,6 +18,9 @@ _SPAM: Final = {"w": 1.0, "c": 0.5}
 # A mail of the mailbox sets counts as so many texts of the corpora, which are not what a mailbox receives.
 OWN_WEIGHT: Final = 15.0
 OWN_WEIGHT_SPAM: Final = 4.0
+OWN_WEIGHT_MAIL: Final = 5.0
+_MAIL: Final = {"w": 3.0, "c": 1.0}
+_MAIL_RUNS: Final = 12.0
 # From corpora: in at least so many texts, of at least so many sources, and not in mail alone.
 _TEXTS, _SOURCES, _NOT_MAIL = 5, 2, 2
 _OWN_MAILS: Final = 2
@@ -115,6 +118,19 @@ def spam(material: Material, chosen: Any) -> Part:
     y = np.array([float(found.label == "spam") for found in material.mails])[chosen]
     counts = np.where(material.own, OWN_WEIGHT_SPAM, 1.0)[chosen]
     return _spread(logistic(x, y, counts, _priors(material, columns, _SPAM)), columns, len(material.names))
+
+
+def mails(material: Material, chosen: Any) -> tuple[Part, Any]:
+    """Is this whole mail a report? Weights of words and concepts, and of the buckets of runs of letters."""
+    columns = np.flatnonzero(usable(material, chosen) & np.isin(material.kinds, list(_MAIL)))
+    rows = np.flatnonzero(chosen)
+    x = sparse.hstack([whole_mails(material, columns)[rows], material.runs[rows]]).tocsr()
+    prior = np.append(_priors(material, columns, _MAIL), np.full(material.runs.shape[1], _MAIL_RUNS))
+    counts = np.where(material.own, OWN_WEIGHT_MAIL, 1.0)[rows]
+    part = logistic(x, report_labels(material)[rows], counts, prior)
+    return _spread(Part(part.weights[: len(columns)], part.bias), columns, len(material.names)), part.weights[
+        len(columns) :
+    ]
 
 
 def report_labels(material: Material) -> Any:

@@ -13,11 +13,11 @@ import numpy as np
 import scipy.sparse as sparse
 
 from mailbox_service.sorting import Sortable
-from mailbox_service.sorting.features import Namer
+from mailbox_service.sorting.features import RUN_BUCKETS, Namer, runs, words_scale
 from mailbox_service.sorting.labelled import Labelled, read
 from mailbox_service.sorting.reading import Reader
 
-FOLDS: Final = 5
+FOLDS: Final = 6
 # CC BY-NC: evaluation only.
 NOT_TRAINED: Final = ("phishing_pot",)
 _WORD: Final = re.compile(r"\w+")
@@ -48,6 +48,7 @@ class Material:
     present: Any = None  # mails x features, 0 or 1
     kinds: Any = None  # the first letter of each column's name
     distinct: Any = None  # distinct words by mail
+    runs: Any = None  # mails x buckets of runs of letters, scaled
     unfit: Any = None  # columns that may not be learned from corpora: names, addresses, numbers
 
 
@@ -63,6 +64,10 @@ def gather(corpora: Path | None, sets: Iterable[Path]) -> Material:
                 found.append(mail)
                 own.append(True)
                 folds.append(_writer(mail.source))
+    # Every fold leaves out some projects of the corpora and some writers as a whole.
+    writers = sorted(set(folds[sum(not mine for mine in own) :]))
+    numbers = {writer: f"corpora-{number % FOLDS}" for number, writer in enumerate(writers)}
+    folds = [numbers.get(fold, fold) for fold in folds]
     first: dict[str, str] = {}
     folds = [first.setdefault(fingerprint(mail.mail), fold) for mail, fold in zip(found, folds, strict=True)]
     return Material(found, folds, np.array(own, dtype=bool))
@@ -101,11 +106,13 @@ def build(material: Material, least: int = 2) -> None:
     rows: list[dict[str, int]] = []
     mail_of: list[int] = []
     distinct: list[int] = []
+    words_of: list[list[str]] = []
     counts: Counter[str] = Counter()
     for number, mail in enumerate(material.mails):
         features = [namer.all(segment) for segment in reader.segments(mail.mail)]
         met: set[str] = set().union(*features)
         distinct.append(sum(name.startswith("w:") for name in met))
+        words_of.append([name[2:] for name in met if name.startswith("w:")])
         counts.update(met)
         rows += features
         mail_of += [number] * len(features)
@@ -131,6 +138,27 @@ def build(material: Material, least: int = 2) -> None:
     material.kinds = np.array([name[0] for name in material.names])
     bad = _unfit_words(material)
     material.unfit = np.array([_unfit(name, bad) for name in material.names])
+    material.runs = _runs(material, words_of, bad)
+
+
+def _runs(material: Material, words_of: list[list[str]], bad: set[str]) -> Any:
+    """The runs of letters of each mail's distinct words; of the corpora without names and addresses."""
+    known: dict[str, list[int]] = {}
+    indices: list[int] = []
+    starts = [0]
+    scales: list[float] = []
+    for words, own in zip(words_of, material.own, strict=True):
+        for word in words:
+            if own or word not in bad:
+                if word not in known:
+                    known[word] = runs(word)
+                indices += known[word]
+        scales += [words_scale(len(words))] * (len(indices) - starts[-1])
+        starts.append(len(indices))
+    shape = (len(words_of), RUN_BUCKETS)
+    found = sparse.csr_matrix((np.array(scales), np.array(indices), np.array(starts)), shape=shape)
+    found.sum_duplicates()
+    return found
 
 
 def _unfit_words(material: Material) -> set[str]:
