@@ -6,7 +6,7 @@ what comes of them, `applying` is `apply`, `clocks` says what falls due.
 
 from __future__ import annotations
 
-from mailbox_service.core.case.applying import apply, described, legal_commands, spoken
+from mailbox_service.core.case.applying import apply, described, legal_commands
 from mailbox_service.core.case.clocks import Clock, Due, due, next_due
 from mailbox_service.core.case.facts import Fact, Facts, NotAFact, facts_from, journaled
 from mailbox_service.core.case.stages import (
@@ -22,6 +22,7 @@ from mailbox_service.core.case.stages import (
     Stage,
     Transition,
     moves_from,
+    spoken,
 )
 from mailbox_service.core.case.values import (
     Action,
@@ -52,7 +53,6 @@ __all__ = [
     "apply",
     "described",
     "legal_commands",
-    "spoken",
     "Clock",
     "Due",
     "due",
@@ -74,6 +74,7 @@ __all__ = [
     "Stage",
     "Transition",
     "moves_from",
+    "spoken",
     "Action",
     "Actor",
     "AddAddress",

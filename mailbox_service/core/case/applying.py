@@ -13,6 +13,7 @@ from mailbox_service.core.case.stages import (
     CLOSING_MAIL,
     COMMANDS,
     MOVES,
+    REPORTER_COMMANDS,
     Event,
     Mail,
     Milestone,
@@ -21,6 +22,7 @@ from mailbox_service.core.case.stages import (
     Stage,
     Transition,
     moves_from,
+    spoken,
 )
 from mailbox_service.core.case.values import (
     ASKED_WITH,
@@ -60,8 +62,7 @@ def apply(
     step = _Step(state, now, policy, actor, quiet, with_text)
     _check_meanwhile(action, actor, meanwhile, step)
     made = _made(step, action)
-    version = state.version + len(made.entries)
-    return replace(made, state=replace(made.state, version=version), expected_version=state.version)
+    return replace(made, state=replace(made.state, version=state.version + len(made.entries)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class _Step:
 
     def outcome(self, state: CaseState, entry: Entry | Sequence[Entry], *mails: Send) -> Outcome:
         entries = (entry,) if isinstance(entry, Entry) else tuple(entry)
-        return Outcome(state, state.version, entries, mails)
+        return Outcome(state, self.state.version, entries, mails)
 
     def told(self, state: CaseState) -> CaseState:
         """The reporters hear of it: their clocks begin anew, where a person caused it."""
@@ -96,7 +97,7 @@ class _Step:
 
 def legal_commands(state: CaseState, party: Party = Party.MAINTAINER) -> tuple[str, ...]:
     """The commands that move this case, as `party` writes them; for "what can be done next"."""
-    names = {**COMMANDS, Event.FIX_VERIFIED: "/fix-works"} if party is Party.REPORTER else COMMANDS
+    names = {**COMMANDS, **REPORTER_COMMANDS} if party is Party.REPORTER else COMMANDS
     return tuple(names[event] for event in moves_from(state.stage, party, state.done) if event in names)
 
 
@@ -133,11 +134,6 @@ def _transition(step: _Step, event: Event) -> Transition:
     if event.value == state.stage.value:
         raise Refused(f"{state.ref} is {spoken(state.stage)} already{ways}", legal)
     raise Refused(f"{wanted} is not possible while {state.ref} is {spoken(state.stage)}{ways}", legal)
-
-
-def spoken(stage: Stage | Resolution) -> str:
-    """A stage or a resolution as it stands in a sentence."""
-    return stage.value.replace("_", " ")
 
 
 def _move(step: _Step, action: values.Move) -> Outcome:
@@ -373,7 +369,7 @@ def described(entry: Entry) -> str:
     """What an entry says, as a sentence for the person who comes second."""
     when = f"{entry.at:%Y-%m-%d %H:%M} UTC"
     if entry.event in MOVES:
-        to = str(entry.data.get("resolution") or entry.data.get("to") or entry.event.value).replace("_", " ")
+        to = spoken(str(entry.data.get("resolution") or entry.data.get("to") or entry.event))
         done = f"closed the case as {to}" if entry.event is Event.CLOSED else f"moved the case to {to}"
     elif entry.event is Event.ASSIGNED:
         owner = entry.data.get("owner")
@@ -381,5 +377,5 @@ def described(entry: Entry) -> str:
     elif entry.event is Event.FACT_RECORDED:
         done = f"set {entry.data.get('fact')} to {entry.data.get('value') or 'nothing'}"
     else:
-        done = f"did: {entry.event.value.replace('_', ' ')}"
+        done = f"did: {spoken(entry.event)}"
     return f"{entry.actor} {done} at {when}"

@@ -98,10 +98,9 @@ def verdict_by(state: CaseState, policy: Policy) -> datetime | None:
 
 def publication_by(state: CaseState, policy: Policy) -> datetime | None:
     """When the advisory follows the release, where the mailbox has such a delay."""
-    waits = state.released_at is not None and state.published_at is None and state.stage is not Stage.CLOSED
-    if not waits or policy.publication_delay is None or state.released_at is None:
+    if state.released_at is None or state.published_at is not None or state.stage is Stage.CLOSED:
         return None
-    return state.released_at + policy.publication_delay
+    return state.released_at + policy.publication_delay if policy.publication_delay is not None else None
 
 
 def _all(state: CaseState, policy: Policy, now: datetime) -> Iterator[Due]:

@@ -165,9 +165,12 @@ def _day(text: str) -> date:
     else:
         raise NotAFact(_HOW)
     try:
-        return date(year, month, day) if 2000 <= year < 2200 else date.min.replace(day=0)
+        found = date(year, month, day)
     except ValueError:
-        raise NotAFact("there is no such day") from None
+        found = None
+    if found is None or not 2000 <= year < 2200:
+        raise NotAFact("there is no such day")
+    return found
 
 
 def _clock(text: str) -> time:

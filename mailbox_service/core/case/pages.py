@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mailbox_service.core.case.stages import CLOSING_MAIL, COMMANDS, TABLE, Event, Mail, Party, Resolution, Stage
+from mailbox_service.core.case.stages import (
+    CLOSING_MAIL,
+    COMMANDS,
+    MOVES,
+    REPORTER_COMMANDS,
+    TABLE,
+    Event,
+    Mail,
+    Party,
+    Resolution,
+    Stage,
+    spoken,
+)
 
 _MEANING = {
     Stage.RECEIVED: "on file, nobody has looked yet",
@@ -36,17 +48,17 @@ _USUAL = (
 def diagram() -> str:
     """The usual way through the stages, as Mermaid draws it."""
     lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {Stage.RECEIVED}"]
-    lines += [f"    {stage} --> {TABLE[stage][event].to}: {_spoken(event)}" for stage, event in _USUAL]
+    lines += [f"    {stage} --> {TABLE[stage][event].to}: {spoken(event)}" for stage, event in _USUAL]
     return "\n".join([*lines, "```"])
 
 
 def matrix() -> str:
     """Every stage and every move: where it leads, or nothing where it is refused."""
-    moves = [event for event in Event if any(event in row for row in TABLE.values())]
-    lines = [f"| in | {' | '.join(_spoken(event) for event in moves)} |", f"|{' --- |' * (len(moves) + 1)}"]
+    moves = [event for event in Event if event in MOVES]
+    lines = [f"| in | {' | '.join(spoken(event) for event in moves)} |", f"|{' --- |' * (len(moves) + 1)}"]
     for stage, row in TABLE.items():
-        cells = [_spoken(row[event].to) if event in row else "" for event in moves]
-        lines.append(f"| **{_spoken(stage)}** | {' | '.join(cells)} |")
+        cells = [spoken(row[event].to) if event in row else "" for event in moves]
+        lines.append(f"| **{spoken(stage)}** | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -69,31 +81,25 @@ def resolutions() -> str:
 
 
 def _moves() -> Iterator[tuple[str, ...]]:
-    for event in Event:
+    for event in (event for event in Event if event in MOVES):
         found = [row[event] for row in TABLE.values() if event in row]
-        if not found:
-            continue
         parties = frozenset[Party]().union(*(transition.by for transition in found))
         ways = {
             Party.MAINTAINER: f"a maintainer, `{COMMANDS.get(event)}`",
-            Party.REPORTER: _by_reporter(event),
+            Party.REPORTER: f"the reporter, {_written(event)}",
             Party.SERVICE: "the service, when questions stay unanswered",
         }
         by = "; ".join(ways[party] for party in Party if party in parties)
-        yield _spoken(event), by, _mail(found[0].mail, "what the resolution says, below")
+        yield spoken(event), by, _mail(found[0].mail, "what the resolution says, below")
 
 
-def _by_reporter(event: Event) -> str:
-    commands = {Event.FIX_VERIFIED: "`/fix-works`", Event.FIX_FAILED: "`/fix-fails`"}
-    return f"the reporter, {commands.get(event, 'who answers')}"
+def _written(event: Event) -> str:
+    command = REPORTER_COMMANDS.get(event)
+    return f"`{command}`" if command is not None else "who answers"
 
 
 def _mail(mail: Mail | None, none: str) -> str:
-    return none if mail is None else f"*{_spoken(mail)}*"
-
-
-def _spoken(value: Event | Stage | Mail) -> str:
-    return value.value.replace("_", " ")
+    return none if mail is None else f"*{spoken(mail)}*"
 
 
 def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:

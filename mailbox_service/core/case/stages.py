@@ -144,7 +144,6 @@ class Transition:
     first: bool = False  # refused where the date is set already
 
 
-_M = frozenset({Party.MAINTAINER})
 _MR = frozenset({Party.MAINTAINER, Party.REPORTER})
 _MS = frozenset({Party.MAINTAINER, Party.SERVICE})
 _R = frozenset({Party.REPORTER})
@@ -254,6 +253,8 @@ COMMANDS: Mapping[Event, str] = {
     Event.CLOSED: "/close",
     Event.REOPENED: "/reopen",
 }
+# A reporter's verdict on a fix has words of its own.
+REPORTER_COMMANDS: Mapping[Event, str] = {Event.FIX_VERIFIED: "/fix-works", Event.FIX_FAILED: "/fix-fails"}
 MOVES = frozenset({*COMMANDS, Event.INFO_GIVEN})
 
 
@@ -264,3 +265,8 @@ def moves_from(stage: Stage, party: Party, done: frozenset[Milestone] = frozense
         for event, transition in TABLE[stage].items()
         if party in transition.by and not (transition.first and transition.sets in done)
     }
+
+
+def spoken(name: str) -> str:
+    """The name of a stage, an event, a mail or a resolution as it stands in a sentence."""
+    return name.replace("_", " ")
