@@ -18,6 +18,9 @@ _INVISIBLE = frozenset(
 # Marks above and below one letter: no language needs more than four, and a heap of them covers the lines around it.
 _MARKS = frozenset({"Mn", "Me"})
 _MARKS_IN_A_ROW = 8
+# What mail programs leave in a text without showing it, for `str.translate`: zero-width characters, marks of direction,
+# the byte order mark, the soft hyphen.
+UNSHOWN = dict.fromkeys([*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF, 0xAD])
 # What any terminal or editor takes for the end of a line (str.splitlines), so that words on both sides stay apart.
 _LINE_BREAKS = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from mailbox_service.core.display import UNSHOWN
+
 LINE_CHARS = 1_000  # a command with a whole CVSS vector or a long credit takes 300
 
 # FULLWIDTH SOLIDUS, FRACTION SLASH, DIVISION SLASH, BIG SOLIDUS
@@ -17,14 +19,12 @@ _SLASHES = ("/", "／", "⁄", "∕", "⧸")
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−﹘﹣－"), "-")
 _QUOTES = dict.fromkeys(map(ord, "‘’‚‛′"), "'") | dict.fromkeys(map(ord, "“”„‟″«»"), '"')
 _MARKS = "*_`"
-# Zero-width characters, marks of direction, the soft hyphen, the byte order mark.
-_INVISIBLE = dict.fromkeys([*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xAD, 0xFEFF])
 _BLANKS = re.compile(r"\s+")
 
 
 def cleaned(line: str) -> str:
     """A line with plain blanks, without invisible characters, and a plain slash where it begins with one."""
-    line = _BLANKS.sub(" ", line[: LINE_CHARS + 1].translate(_INVISIBLE)).strip()
+    line = _BLANKS.sub(" ", line[: LINE_CHARS + 1].translate(UNSHOWN)).strip()
     bare = line.lstrip(_MARKS + " ")
     if bare.startswith(_SLASHES):
         if bare != line:

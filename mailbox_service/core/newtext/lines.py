@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mailbox_service.core.display import UNSHOWN
 from mailbox_service.core.newtext import phrases
 
 _LINE_CHARS = 400  # so much of a line is looked at: the longest attribution or header label is shorter
@@ -15,7 +16,6 @@ _SEARCHED_LINES = 5_000  # of a body; in what stands below only marked quotes ar
 _RULE_CHARS = 10  # Outlook's underscores are 32 or more, mailman's 47
 
 _BREAKS = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-_INVISIBLE = dict.fromkeys([*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF, 0xAD])
 _INITIALS_QUOTE = re.compile(r"[A-Z]{1,3}>(?: |$)")
 _NAME_QUOTE = re.compile(r"\w{1,20}> ")
 _TIME = re.compile(r"[0-9]{1,2}[:.h][0-9]{2}(?![0-9])|[0-9]{1,2} ?uhr|[0-9]{1,2}時|[0-9]{1,2}时|[0-9]{1,2}시")
@@ -55,7 +55,7 @@ def split(body: str) -> list[str]:
 
 def _plain(line: str) -> str:
     """A line for comparison: bounded, lower case, plain blanks, without bold marks and invisible characters."""
-    return " ".join(line[:_LINE_CHARS].translate(_INVISIBLE).lower().split()).strip("* ")
+    return " ".join(line[:_LINE_CHARS].translate(UNSHOWN).lower().split()).strip("* ")
 
 
 def kinds_of(lines: list[str]) -> list[Kind]:
@@ -113,7 +113,7 @@ def _follows_quote(lines: list[str], kinds: list[Kind], at: int) -> bool:
 
 def is_quote(line: str) -> bool:
     """Whether a line is marked as quoted: `>`, its East Asian twin, or the initials that old clients put before it."""
-    start = line[:_LINE_CHARS].translate(_INVISIBLE).lstrip()
+    start = line[:_LINE_CHARS].translate(UNSHOWN).lstrip()
     return start.startswith((">", "＞", "&gt;")) or _INITIALS_QUOTE.match(start) is not None
 
 
@@ -258,7 +258,7 @@ def _is_header_block(body: Body, at: int) -> bool:
 
 def _is_delimiter(line: str) -> bool:
     """`-- `, also where a client lost the blank, made a dash of it, or put a non-breaking one in (RFC 3676 §4.3)."""
-    return len(line) <= 12 and line.translate(_INVISIBLE).strip().strip("*") in ("--", "—", "――", "––", "– –", "- -")
+    return len(line) <= 12 and line.translate(UNSHOWN).strip().strip("*") in ("--", "—", "――", "––", "– –", "- -")
 
 
 def _signatures(lines: list[str], kinds: list[Kind]) -> None:
