@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailbox_service.cli.exits import Exit
 from mailbox_service.cli.invocation import AsJson, Invocation, OfMailbox, known_mailbox
-from mailbox_service.cli.output import Column, complain, listing, write_bytes
+from mailbox_service.cli.output import Column, listing, new_file, write_bytes
 
 if TYPE_CHECKING:
     from mailbox_service.adapters.database.storage import Database
@@ -100,10 +98,5 @@ def _destination(output: Path | None) -> Iterator[Callable[[bytes], object]]:
     if output is None:
         yield write_bytes
         return
-    try:
-        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            yield file.write
-    except OSError as error:
-        complain(f"mailbox-service: cannot write {output}: {error.strerror}")
-        raise typer.Exit(Exit.CANTCREAT) from None
+    with new_file(output) as file:
+        yield file.write

@@ -20,6 +20,7 @@ from mailbox_service.cli.output import (
     facts,
     heading,
     listing,
+    new_file,
     passage,
     write,
     write_bytes,
@@ -109,8 +110,10 @@ def show_message(invocation: Invocation, message_id: int, *, as_json: bool, held
         row = database.run(lambda tx: tx.message_row(wanted))
         if held_only and row["state"] != "held":
             raise NotFound(f"message {message_id} is not held; `message show {message_id}` shows it")
-        sources, raw = database.run(lambda tx: (tx.sources_of(wanted), tx.raw(wanted)))
-        journal = database.run(lambda tx: tx.journal_of(row["case_id"])) if row["case_id"] is not None else []
+        case = row["case_id"]
+        sources, raw, journal = database.run(
+            lambda tx: (tx.sources_of(wanted), tx.raw(wanted), tx.journal_of(case) if case is not None else [])
+        )
     view, hints = parse(raw), hints_in(journal, message_id)
     if as_json:
         _show_json(row, sources, view, hints)
@@ -227,12 +230,8 @@ def export(
             raise typer.Exit(Exit.USAGE)
         write_bytes(raw)
         return
-    try:
-        with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(raw)
-    except OSError as error:
-        complain(f"mailbox-service: cannot write {output}: {error.strerror}")
-        raise typer.Exit(Exit.CANTCREAT) from None
+    with new_file(output) as file:
+        file.write(raw)
 
 
 @app.command()

@@ -7,10 +7,12 @@ import os
 import shutil
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import IO, Any
+from pathlib import Path
+from typing import IO, Any, BinaryIO
 
 import typer
 
@@ -57,6 +59,19 @@ def write_bytes(data: bytes) -> None:
     """Standard output gets `data` byte for byte."""
     sys.stdout.flush()
     _put(sys.stdout.buffer, data)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file for what comes from mail: it must not be there yet, and nobody else may read it. Ends the command where it
+    cannot be written."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+    except OSError as error:
+        complain(f"mailbox-service: cannot write {path}: {error.strerror}")
+        raise typer.Exit(Exit.CANTCREAT) from None
 
 
 def write_json(value: object) -> None:
