@@ -34,7 +34,7 @@ class Sql:
             return list(self.connection.scalars(_insert_returning(table), rows))
         # With RETURNING all rows would be one long statement, read anew by the driver and by the server each time.
         ids = sorted(self.connection.scalars(_next_ids(table), {"b_count": len(rows)}))
-        self.connection.execute(_insert_all(table), [row | {"id": id_} for row, id_ in zip(rows, ids, strict=True)])
+        self.connection.execute(table.insert(), [row | {"id": id_} for row, id_ in zip(rows, ids, strict=True)])
         return ids
 
     def setting(self, name: str) -> str | None:
@@ -66,11 +66,6 @@ def _next_ids(table: sa.Table) -> Any:
     return sa.select(sa.func.nextval(f"{table.name}_id_seq")).select_from(
         sa.func.generate_series(1, sa.bindparam("b_count"))
     )
-
-
-@cache
-def _insert_all(table: sa.Table) -> Any:
-    return table.insert()
 
 
 @cache
