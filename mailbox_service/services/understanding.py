@@ -91,7 +91,7 @@ def understand(claim: Claim, data: bytes, mailbox: Mailbox, sorter: Sorter) -> U
         triage(mail, asks_about_ai=mailbox.asks_about_ai)
         if claim.hints and may_open_a_case(verdict.outcome, claim.decided, refers=bool(names or tokens))
         else NOTHING,
-        str(getattr(sorter, "version", type(sorter).__name__)),
+        sorter.version,
     )
 
 

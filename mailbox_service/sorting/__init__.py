@@ -39,6 +39,8 @@ class Sortable:
 
 
 class Sorter(Protocol):
+    version: str  # kept with each verdict: which sorter gave it
+
     def sort(self, mail: Sortable) -> Verdict:
         """What the mail is; total (never raises) and below about 10 ms for a mail of 100 KB."""
         ...

@@ -246,6 +246,8 @@ class LexicalSorter:
     Reasons name entries of our own tables only, never words of the mail, so they may be shown and logged anywhere.
     """
 
+    version = "LexicalSorter"
+
     def __init__(self) -> None:
         self._lexicon = lexicon()
 

@@ -27,6 +27,7 @@ EVERYTHING_IS_SPAM = """
 from mailbox_service.app import service
 from mailbox_service.sorting import Outcome, Verdict
 class Suspicious:
+    version = "Suspicious"
     def sort(self, mail):
         return Verdict(Outcome.SPAM, 0.0, 1.0, ())
 service.LexicalSorter = Suspicious

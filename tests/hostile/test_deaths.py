@@ -36,6 +36,8 @@ def fault_in_c() -> None:
 class Deadly:
     """A sorter that dies of one subject."""
 
+    version = "Deadly"
+
     def __init__(self, death: Death) -> None:
         self._death, self._sorter = death, LexicalSorter()
 

@@ -54,6 +54,8 @@ TEMPLATES = Templates.load(None)
 class WordSorter:
     """The outcome is the first word of the subject (after any Re:), so that a test says what it means."""
 
+    version = "WordSorter"
+
     def sort(self, mail: Sortable) -> Verdict:
         words = mail.subject.lower().replace("re:", " ").split() or ["unsure"]
         if words[0] == "crash":
