@@ -242,12 +242,10 @@ class FolderWatcher:
     async def _compare_new(self, session: Session, name: str, state: FolderState, told: bool) -> tuple[int, int]:
         """Look above the highest compared UID only: a shortcut between full comparisons.
 
-        Where the server told of mail a NOOP brings the search up to date. A poll opens the folder anew instead, as
-        a folder that was deleted and made again says nothing to those who watch the old one.
+        What the server told of, its search finds (RFC 3501 §7.3.1: EXISTS says what the folder now holds). A poll
+        opens the folder anew, as a folder that was deleted and made again says nothing to those who watch the old one.
         """
-        if told:
-            await session.noop()
-        elif (await session.open(name)).uidvalidity != state.uidvalidity:
+        if not told and (await session.open(name)).uidvalidity != state.uidvalidity:
             return await self._compare_all(session, name)
         since = session.notices
         missing = await self._newer(session, state)
