@@ -106,6 +106,7 @@ def action(line: str, context: Context = MAINTAINER) -> Action | None:
         ("/invite dev@upstream.example", Invite("dev@upstream.example")),
         ("/remove Dev <dev@upstream.example>", Remove("dev@upstream.example")),
         ("/merge SEC-2026-0002", None),
+        ("/confirm", None),
         ("/status", None),
         ("/list", None),
         ("/help", None),
@@ -125,6 +126,7 @@ def test_each_command_of_a_maintainer(line: str, expected: Action | None) -> Non
         ("/withdraw", Withdraw()),
         ("/second address jane@work.example", None),
         ("/second-address jane@work.example", None),
+        ("/confirm", None),
         ("/help", None),
     ],
 )
@@ -376,6 +378,10 @@ def test_an_error_says_what_is_wrong_and_how_it_is_right(line: str, said: str) -
         ("/needs-info\n/quiet\ntext", "the one sends nothing"),
         ("/send\n/reply\ntext", "/send sends your last note"),
         ("/reply\n/invite a@x.example\ntext", "the text can go to one of them"),
+        ("/confirm\n/close spam", "/confirm stands alone"),
+        ("/own\n/confirm", "/confirm stands alone"),
+        ("/preview\n/confirm", "/confirm stands alone"),
+        ("/quiet\n/confirm", "/confirm stands alone"),
     ],
 )
 def test_lines_that_contradict_each_other_are_refused(lines: str, said: str) -> None:
@@ -400,6 +406,18 @@ def test_a_command_on_a_case_needs_a_case() -> None:
     assert "belongs to none" in errors("/reproduced", DIGEST)[0]
     assert "as in /spam M-14" in errors("/spam", DIGEST)[0]
     assert commands("/list", DIGEST).commands
+
+
+@pytest.mark.parametrize("context", [MAINTAINER, REPORTER, DIGEST])
+def test_a_confirmation_stands_in_answers_to_every_kind_of_mail(context: Context) -> None:
+    (command,) = commands("/confirm\n\n-- \nJane", context).commands
+    assert (command.verb.name, command.verb.weight, command.read.action) == ("confirm", Weight.READ, None)
+
+
+@pytest.mark.parametrize("line", ["/yes", "/ok", "/confirmed", "/confirm please", "yes", "confirm"])
+def test_nothing_else_confirms_and_no_slip_of_it_moves_the_case(line: str) -> None:
+    found = parse(newly_written(line), MAINTAINER)
+    assert isinstance(found, Misread) or not found.commands
 
 
 def test_a_reporter_has_their_own_commands() -> None:

@@ -32,6 +32,10 @@ def mixed(*parts: bytes) -> bytes:
     )
 
 
+def alternative(*parts: bytes) -> bytes:
+    return mixed(*parts).replace(b"multipart/mixed", b"multipart/alternative")
+
+
 def attached(name: bytes, content: bytes, kind: bytes = b"application/octet-stream") -> bytes:
     return (
         b"Content-Type: " + kind + b"\nContent-Disposition: attachment; filename=" + name
@@ -184,6 +188,33 @@ def test_an_empty_plain_part_leaves_the_html_as_the_body() -> None:
         + b"Content-Type: multipart/alternative; boundary=b\n\n--b\n\n \n--b\nContent-Type: text/html\n\n<p>x\n--b--"
     )
     assert texts(parse(raw), TextKind.BODY) == ["x"]
+
+
+HTML = b"Content-Type: text/html\n\n<p>/close spam</p>"
+PLAIN = b"Content-Type: text/plain\n\nHello\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "plain", "is_html"),
+    [
+        (HEAD + b"\nHello\n", "Hello\n", False),
+        (HEAD + HTML, "", True),
+        (HEAD + b"Content-Type: text/enriched\n\n/close spam\n", "", True),
+        (alternative(PLAIN, HTML), "Hello\n", False),
+        (alternative(HTML, PLAIN), "", True),  # upside down: which of them a person saw is unknown
+        (alternative(b"Content-Type: text/plain\n\n \n", HTML), "", True),
+        (alternative(HTML), "", True),
+        (mixed(PLAIN, HTML), "Hello\n", False),
+        (mixed(HTML, PLAIN), "", True),  # below HTML nothing is at the top
+        (mixed(HTML, b"Content-Type: text/plain\n\n/close spam\n"), "", True),  # the same words once more
+        (mixed(b'Content-Type: text/html; name="mail.html"\n\n<p>/close spam</p>'), "", True),
+        (mixed(attached(b"a.txt", b"/close spam\n", b"text/plain")), "", False),
+        (HEAD + b"\n \n", "", False),
+    ],
+)
+def test_plain_text_is_told_from_text_made_of_html(raw: bytes, plain: str, is_html: bool) -> None:
+    message = parse(raw)
+    assert (message.plain_text, message.text_is_html) == (plain, is_html)
 
 
 def test_a_forwarded_report_is_readable_with_its_subject_first() -> None:

@@ -229,6 +229,8 @@ def _contradictions(found: list[Command], has_text: bool) -> Iterator[str]:
     for command in words:
         if not has_text:
             yield f"/{command.verb.name}: write the text below it"
+    if "confirm" in names and len(set(names)) > 1:
+        yield "/confirm stands alone in its mail; send the other commands afterwards"
     if "send" in names and "reply" in names:
         yield "/send sends your last note, /reply this text; send two mails"
     yield from _silences(found, names, moves)

@@ -117,8 +117,7 @@ VERBS: tuple[Verb, ...] = (
         Takes.NOTHING,
         "the report is true; asks once how the reporter wants to be credited",
         "/reproduced",
-        moves=Event.REPRODUCED,
-        aliases=("confirmed",),
+        moves=Event.REPRODUCED,  # no alias "confirmed": a slip in writing /confirm must not move the case
     ),
     Verb(
         "patched",
@@ -306,6 +305,16 @@ VERBS: tuple[Verb, ...] = (
         "/second-address jane@work.example",
         who=REPORTERS,
         aliases=("address", "add-address"),
+    ),
+    # Alone in its mail: it says yes to commands of another mail, and must not be mistaken for some of its own.
+    Verb(
+        "confirm",
+        Takes.NOTHING,
+        "yes, do what we asked you about; answers that mail of ours, alone, and counts once",
+        "/confirm",
+        Weight.READ,  # by itself; what waits for it has a weight of its own
+        BOTH,
+        Place.ANY,
     ),
     # --- looking
     Verb("status", Takes.NOTHING, "where the case stands, and what comes next", "/status", Weight.READ, BOTH),

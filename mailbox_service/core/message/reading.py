@@ -129,11 +129,11 @@ class Reader:
             return
         self._look_for_pgp(text)
         if is_html and entity.alternative in self._plain_alternatives:
-            self._add(TextKind.ALTERNATIVE, text)
+            self._add(TextKind.ALTERNATIVE, text, from_html=True)
             return
         if entity.alternative and not is_html and text.strip():
             self._plain_alternatives.add(entity.alternative)
-        self._add(TextKind.BODY, text)
+        self._add(TextKind.BODY, text, from_html=is_html)
 
     def _look_for_pgp(self, text: str) -> None:
         if self.encryption is Encryption.NONE and encryption.holds_pgp_message(text):
@@ -189,13 +189,13 @@ class Reader:
         self._chars_left -= len(text)
         return text
 
-    def _add(self, kind: TextKind, text: str, filename: str = "") -> None:
+    def _add(self, kind: TextKind, text: str, filename: str = "", *, from_html: bool = False) -> None:
         if kind is TextKind.FORWARDED:
             text, self._heading = (self._heading + text)[:TEXT_LIMIT_CHARS], ""
-        part = TextPart(kind, text[:TEXT_LIMIT_CHARS], filename)
+        part = TextPart(kind, text[:TEXT_LIMIT_CHARS], filename, from_html)
         if len(text) > TEXT_LIMIT_CHARS:
             self.truncated = True
-        if text.strip() and part not in self.texts[-20:]:
+        if text.strip() and not any(_same(part, known) for known in self.texts[-20:]):
             self.texts.append(part)
 
     def _note_returned(self, value: str) -> None:
@@ -209,3 +209,7 @@ class Reader:
             if part.kind in (TextKind.BODY, TextKind.REPORT):
                 for found in _RETURNED_ID.finditer(part.text[:_RETURNED_WITHIN_CHARS]):
                     self._note_returned(found[1].strip())
+
+
+def _same(part: TextPart, known: TextPart) -> bool:
+    return (part.kind, part.text, part.filename) == (known.kind, known.text, known.filename)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import takewhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class TextPart:
     kind: TextKind
     text: str
     filename: str = ""
+    from_html: bool = False  # of a body or an alternative: made from markup, which can show what a person did not write
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +102,14 @@ class ParsedMessage:
         """The text a person would read first: the bodies, else the alternatives."""
         bodies = [t.text for t in self.texts if t.kind is TextKind.BODY]
         return "\n\n".join(bodies or [t.text for t in self.texts if t.kind is TextKind.ALTERNATIVE])
+
+    @property
+    def plain_text(self) -> str:
+        """The bodies written as plain text, up to the first that is HTML; commands are read here only."""
+        plain = takewhile(lambda t: not t.from_html, (t for t in self.texts if t.kind is TextKind.BODY))
+        return "\n\n".join(t.text for t in plain)
+
+    @property
+    def text_is_html(self) -> bool:
+        """Whether `text` begins with what was made from HTML, so that `plain_text` is empty though there is a text."""
+        return bool(self.text.strip()) and not self.plain_text
