@@ -23,6 +23,10 @@ class LostLease(MailboxServiceError):
     """The row was claimed by another worker in the meantime; whatever was computed for it must be thrown away."""
 
 
+class CaseChanged(TemporaryError):
+    """The case was changed by somebody else in the meantime; whatever was computed for it must be computed anew."""
+
+
 class ConfigurationError(MailboxServiceError):
     """The configuration cannot be used. `problems` holds one line each: file, line, what is wrong, the remedy."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from mailbox_service.core.case import Event, Stage
+from mailbox_service.core.case import Event, Resolution, Stage
 from mailbox_service.core.labels import Label, Said
 from mailbox_service.core.routing import Disposition
 from mailbox_service.errors import Refused
@@ -27,7 +27,7 @@ class Reading(Transaction, Protocol):
     def withdraw_mails(self, message_id: MessageId, now: datetime) -> None: ...
     def work_again(self, message_id: MessageId, now: datetime) -> None: ...
     def case_row(self, reference: str) -> dict[str, object]: ...
-    def close_case(self, case_id: CaseId, now: datetime) -> None: ...
+    def close_case(self, case_id: CaseId, resolution: Resolution, now: datetime) -> None: ...
     def correct_answers(self, case: CaseId, label: str, by: str, now: datetime) -> None: ...
 
 
@@ -56,10 +56,11 @@ def _leave_case(tx: Reading, row: dict[str, object], reference: str, decision: s
     if case["stage"] == Stage.CLOSED:
         raise Refused(f"case {reference} is closed already")
     case_id = CaseId(int(str(case["id"])))
-    tx.close_case(case_id, now)
+    resolution = Resolution.SPAM if decision == "spam" else Resolution.REDIRECTED
+    tx.close_case(case_id, resolution, now)
     tx.correct_answers(case_id, LABELS[decision], by, now)
-    resolution = "spam" if decision == "spam" else "redirected"
-    tx.add_journal([JournalEntry(case_id, Event.CLOSED, by, {"resolution": resolution})], now)
+    data: dict[str, object] = {"from": case["stage"], "to": Stage.CLOSED.value, "resolution": resolution.value}
+    tx.add_journal([JournalEntry(case_id, Event.CLOSED, by, data)], now)
 
 
 def release_message(tx: Reading, message: MessageId, by: str, now: datetime) -> None:

@@ -160,7 +160,9 @@ class CaseSql(Sql):
             self.connection.execute(cases.update().where(cases.c.id.in_(sealed)).values(sealed=True))
 
     def cases_of(self, ids: Sequence[ports.CaseId]) -> list[ports.OpenCase]:
-        rows = self.connection.execute(sa.select(cases).where(cases.c.id.in_(ids)).order_by(cases.c.id))
+        c = cases.c
+        columns = (c.id, c.ref, c.mailbox, c.reporter, c.subject, c.unsure, c.sealed, c.quiet)
+        rows = self.connection.execute(sa.select(*columns).where(c.id.in_(ids)).order_by(c.id))
         return [
             ports.OpenCase(
                 r.mailbox, r.reporter, r.subject, r.unsure, r.sealed, r.quiet, id=ports.CaseId(r.id), ref=r.ref

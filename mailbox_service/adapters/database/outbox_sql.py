@@ -68,6 +68,8 @@ _KNOWN = (
         _o.about_message_id,
         sa.func.coalesce(message.c.subject, ""),
         _o.id,
+        _o.role,
+        _o.created_at,
     )
     .select_from(
         outbound.outerjoin(message, _o.about_message_id == message.c.id).outerjoin(cases, cases.c.id == _case_id)

@@ -19,6 +19,7 @@ from mailbox_service.adapters.database.tables import (
     outbound,
     source,
 )
+from mailbox_service.core.case import Resolution, Stage
 from mailbox_service.errors import NotFound
 from mailbox_service.services.ports import CaseId, MessageId, OutboundId
 
@@ -209,8 +210,19 @@ class ReadingSql(Sql):
             .values(state="waiting", attempts=0, lease_until=None, due_at=now)
         )
 
-    def close_case(self, case_id: CaseId, now: datetime) -> None:
-        self.connection.execute(cases.update().where(cases.c.id == case_id).values(stage="closed", closed_at=now))
+    def close_case(self, case_id: CaseId, resolution: Resolution, now: datetime) -> None:
+        self.connection.execute(
+            cases.update()
+            .where(cases.c.id == case_id)
+            .values(
+                stage=Stage.CLOSED.value,
+                stage_since=now,
+                closed_at=now,
+                resolution=resolution.value,
+                reminded=False,
+                next_due_at=None,  # what fell due of the open case does so no more
+            )
+        )
 
     def waiting(self, mailboxes: Sequence[str]) -> dict[str, int]:
         """How much is left of `mailboxes`: messages waiting and held, marks to make, mails to go and failed.

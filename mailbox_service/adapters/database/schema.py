@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 # The newest revision in migrations/versions; a test compares them.
-REVISION = "0004"
+REVISION = "0005"
 
 
 def revision(connection: sa.Connection) -> str | None:

@@ -179,7 +179,22 @@ cases = sa.Table(
     _time("closed_at", nullable=True),
     # What its first message is compared by (sorting/triage/sketches.py); none where it came encrypted.
     sa.Column("sketch", sa.LargeBinary),
+    # The rest of core.case.CaseState. NULL in a list is an empty one; `reporters` are those beside `reporter`.
+    _text("owner", nullable=True),
+    sa.Column("resolution", sa.Text),
+    _text("duplicate_of", nullable=True),
+    _time("stage_since", nullable=True),
+    _time("answered_at", nullable=True),
+    _time("told_at", nullable=True),
+    _time("promised_at", nullable=True),
+    _time("released_at", nullable=True),
+    _time("published_at", nullable=True),
+    _time("details_at", nullable=True),
+    _flag("reminded"),
+    *(sa.Column(name, SafeJson) for name in ("facts", "reporters", "participants", "asked")),
+    _time("next_due_at", nullable=True),  # NULL: nobody has looked yet what falls due when
     sa.Index(None, "mailbox", "opened_at"),
+    sa.Index(None, "next_due_at"),
 )
 
 message = sa.Table(
@@ -297,6 +312,21 @@ outbound = sa.Table(
     sa.CheckConstraint("state in ('waiting', 'sent', 'failed', 'shadow', 'withdrawn')", "state"),
     sa.Index(None, "state", "priority", "due_at"),
     sa.Index(None, "case_id"),
+)
+
+confirmation = sa.Table(
+    "confirmation",  # a question by mail whether what a mail asks for shall be done
+    metadata,
+    _id(),
+    _fk("message_id", "message.id"),
+    _fk("case_id", "cases.id"),
+    _int("case_version"),
+    sa.Column("mail_id", sa.Text, nullable=False, unique=True),
+    _text("recipient"),
+    sa.Column("purpose", sa.Text, nullable=False),
+    _text("argument"),
+    _time("expires_at"),
+    _time("used_at", nullable=True),
 )
 
 outbound_chunk = sa.Table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from mailbox_service.adapters.database.case_sql import CaseSql
+from mailbox_service.adapters.database.casework_sql import CaseworkSql
 from mailbox_service.adapters.database.collecting_sql import CollectingSql
 from mailbox_service.adapters.database.example_sql import ExampleSql
 from mailbox_service.adapters.database.intake_sql import IntakeSql
@@ -14,7 +15,17 @@ from mailbox_service.adapters.database.standing_sql import StandingSql
 from mailbox_service.adapters.database.watching_sql import WatchingSql
 
 
-class SqlTransaction(IntakeSql, CaseSql, ExampleSql, CollectingSql, RestoredSql, StandingSql, ReadingSql, WatchingSql):
+class SqlTransaction(
+    IntakeSql,
+    CaseSql,
+    CaseworkSql,
+    ExampleSql,
+    CollectingSql,
+    RestoredSql,
+    StandingSql,
+    ReadingSql,
+    WatchingSql,
+):
     """What the services and the command line ask of the database, inside one transaction."""
 
     def __init__(self, connection: sa.Connection) -> None:

@@ -22,6 +22,7 @@ from mailbox_service.adapters.database.portable import CHUNKS_AT_ONCE, ROWS_AT_O
 from mailbox_service.adapters.database.storage import describe
 from mailbox_service.adapters.database.tables import (
     cases,
+    confirmation,
     example,
     journal,
     message,
@@ -31,11 +32,12 @@ from mailbox_service.adapters.database.tables import (
     outbound_chunk,
     source,
 )
-from mailbox_service.core.case import Event, Stage
+from mailbox_service.core.case import Event, Resolution, Stage
 from mailbox_service.core.labels import Label, Said
 from mailbox_service.core.routing import Disposition, Outcome
 from mailbox_service.services.intake import Digest
 from mailbox_service.services.ports import Mark, SourceKind
+from mailbox_service.services.ports.casework import CONFIRMED
 
 SHOWN_IDS = 20
 # Far above any lease; a lease beyond it was written by a clock that was wrong, and nobody would claim the row.
@@ -155,6 +157,8 @@ _KNOWN: tuple[tuple[sa.Column[Any], Sequence[str]], ...] = (
     (source.c.mark_state, ("none", "waiting", "done", "gone")),
     (outbound.c.state, ("waiting", "sent", "failed", "shadow", "withdrawn")),
     (cases.c.stage, tuple(Stage)),
+    (cases.c.resolution, tuple(Resolution)),
+    (confirmation.c.purpose, CONFIRMED),
     (journal.c.event, tuple(Event)),
     (example.c.label, tuple(Label)),
     (example.c.said, tuple(Said)),

@@ -3,6 +3,7 @@
 Adapters implement the protocols; `app/` puts the two together. Times are aware `datetime`s in UTC.
 """
 
+from mailbox_service.services.ports.casework import CaseRecord, Casework, Confirmation, ThreadIds
 from mailbox_service.services.ports.doors import DeliveryDoor, IntakeDoor
 from mailbox_service.services.ports.ids import CaseId, Clock, FolderId, MessageId, OutboundId, T
 from mailbox_service.services.ports.incoming import (
@@ -46,10 +47,13 @@ from mailbox_service.services.ports.storage import Storage, Transaction
 __all__ = [
     "Bounced",
     "CaseId",
+    "CaseRecord",
+    "Casework",
     "Claim",
     "Clock",
     "CollectedItem",
     "CollectedLine",
+    "Confirmation",
     "Delivery",
     "DeliveryDoor",
     "DeliveryOutcome",
@@ -82,6 +86,7 @@ __all__ = [
     "SourceKind",
     "Storage",
     "T",
+    "ThreadIds",
     "Transaction",
     "Transport",
 ]

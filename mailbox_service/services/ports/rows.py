@@ -64,6 +64,8 @@ class KnownOutbound:
     about: MessageId | None
     about_subject: str
     id: OutboundId
+    role: str  # as in `NewMail`
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
