@@ -114,7 +114,8 @@ def show(context: typer.Context, mail_id: Id, as_json: AsJson = False) -> None:
     write("")
     passage(view.text)
     if claim.attached_message is not None:
-        passage(f"[attached: message {claim.attached_message}, whole]")
+        what = "whole" if claim.context.get("pass_on") is None else f"{len(view.attachments)} of its files"
+        passage(f"[attached: message {claim.attached_message}, {what}]")
 
 
 async def _composed(invocation: Invocation, claim: OutboundClaim) -> bytes:

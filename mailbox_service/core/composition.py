@@ -20,8 +20,11 @@ from email import policy
 from email.parser import HeaderParser
 from email.utils import format_datetime
 from typing import Literal
+from urllib.parse import quote
 
 from mailbox_service.core.message import parse
+from mailbox_service.core.message.attachments import FILENAME_CHARS, HEAD_BYTES, sniff
+from mailbox_service.core.message.extraction import attached_files
 
 LINE_LIMIT_CHARS = 998  # RFC 5322 §2.1.1, without CRLF
 FOLD_CHARS = 76  # RFC 2047 §2 allows 76 on a line with an encoded word; RFC 5322 recommends 78
@@ -43,6 +46,11 @@ _OWN_MESSAGE_ID = re.compile(rf"<{_DOT_ATOM}@{_DOT_ATOM}>")
 _ANY_MESSAGE_ID = re.compile(r"<[!-;=?-~]+>")
 _TOKEN = re.compile(r"[A-Za-z0-9._=+/@:\-]{1,200}")
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_UNSAFE_IN_NAMES = frozenset('<>:"|?*\\/')
+_CONTROL_BYTES = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\n\r")
+_READ_AS_TEXT = (".patch", ".diff", ".txt")
+# RFC 2231 §3: a value in pieces, each on a line of its own.
+_EXTENDED_CHARS = 60
 _PLAIN_7BIT = re.compile(r"[\t\n -~]*")
 # Cc: C0, DEL and C1; Cs: surrogates, which no charset can carry; Zl, Zp: breaks for whoever splits by Unicode.
 _NEVER_IN_HEADERS = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -50,8 +58,16 @@ _Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345
 
 
 @dataclass(frozen=True, slots=True)
+class OutFile:
+    """A file that travels along, byte for byte. Its declared type never travels: it is decided here."""
+
+    filename: str  # may come from a mail, through `attachments.safe_filename`
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One mail before it is composed. Nothing here but message ids and the recipient may come from outside."""
+    """One mail before it is composed. Only message ids, the recipient and `files` may come from outside."""
 
     from_address: str
     from_name: str  # "" for none; runs of blanks become one
@@ -67,6 +83,7 @@ class Outgoing:
     loop_marker: str
     attachment: bytes | None  # an original message, exactly as it came
     attachment_name: str  # ASCII, ours: never a name from a mail
+    files: tuple[OutFile, ...] = ()
 
 
 def compose(mail: Outgoing) -> bytes:
@@ -75,19 +92,23 @@ def compose(mail: Outgoing) -> bytes:
     Message ids of others that are not well-formed are left out, because a reporter's odd mail program must not
     cost the reporter the answer.
     Raises: ValueError for anything that does not belong into a header, and when the standard library reads another
-    sender, recipient, subject, id or set of headers out of the result than was put in.
+    sender, recipient, subject, id or set of headers out of the result than was put in, or our own reader other files.
     """
     headers = _headers(mail)
-    text = _text_part(mail.body)
-    if mail.attachment is None:
-        part_headers, content = text
+    parts = [_text_part(mail.body)]
+    if mail.attachment is not None:
+        parts.append(_attachment_part(mail.attachment, mail.attachment_name))
+    parts += [_file_part(file) for file in mail.files]
+    if len(parts) == 1:
+        part_headers, content = parts[0]
         message = _header_block(headers + part_headers) + content
     else:
-        attachment = _attachment_part(mail.attachment, mail.attachment_name)
-        boundary = _boundary(mail.message_id, (text[1], attachment[1]))
+        boundary = _boundary(mail.message_id, tuple(content for _, content in parts))
         part_headers = [("Content-Type", f'multipart/mixed; boundary="{boundary}"')]
-        message = _header_block(headers + part_headers) + _multipart(boundary, (text, attachment))
+        message = _header_block(headers + part_headers) + _multipart(boundary, tuple(parts))
     _reparse(mail, message, [name for name, _ in headers + part_headers])
+    if mail.files:
+        _reread_files(mail, message)
     return message
 
 
@@ -282,6 +303,50 @@ def _attachment_part(data: bytes, name: str) -> _Part:
     return headers, _base64_lines(data)
 
 
+def _file_part(file: OutFile) -> _Part:
+    """In base64, so that nothing on the way changes a byte of what a digest was given for."""
+    kind = "text/plain; charset=utf-8" if _is_plain(file) else "application/octet-stream"
+    return [
+        ("Content-Type", kind),
+        ("Content-Disposition", f"attachment;{_filename_parameter(file.filename)}"),
+        ("Content-Transfer-Encoding", "base64"),
+    ], _base64_lines(file.data)
+
+
+def _is_plain(file: OutFile) -> bool:
+    """A patch that a mail program may show: text by its name and by every byte."""
+    head = file.data[:HEAD_BYTES]
+    if not file.filename.lower().endswith(_READ_AS_TEXT) or sniff(head):
+        return False
+    if len(file.data.translate(None, _CONTROL_BYTES)) != len(file.data):
+        return False
+    try:
+        file.data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _filename_parameter(name: str) -> str:
+    """As a quoted string where it is ASCII, else in UTF-8 after RFC 2231."""
+    odd = not _is_clean(name, also={"Cf", "Co", "Cn"}) or not _UNSAFE_IN_NAMES.isdisjoint(name)
+    if odd or not name or name != name.strip() or len(name) > FILENAME_CHARS:
+        raise ValueError("the name of a file is not a safe file name")
+    if name.isascii():
+        return f'\r\n filename="{name}"'
+    pieces, piece = [], "utf-8''"
+    for character in name:
+        escaped = quote(character, safe="")
+        if len(piece) + len(escaped) > _EXTENDED_CHARS:
+            pieces.append(piece)
+            piece = ""
+        piece += escaped
+    pieces.append(piece)
+    if len(pieces) == 1:
+        return f"\r\n filename*={piece}"
+    return ";".join(f"\r\n filename*{number}*={piece}" for number, piece in enumerate(pieces))
+
+
 def _survives_transport(data: bytes) -> bool:
     if not data.isascii() or b"\0" in data or not 0 < data.find(b"\r\n\r\n") < NESTED_HEADER_LIMIT_BYTES:
         return False
@@ -355,6 +420,15 @@ def _reparse(mail: Outgoing, message: bytes, names: list[str]) -> None:
     for what, value in meant.items():
         if seen[what] != value:
             raise ValueError(f"the composed mail reads back with another {what}")
+
+
+def _reread_files(mail: Outgoing, message: bytes) -> None:
+    """Our own reader must find exactly the files that were meant, in their order, and as files."""
+    seen = [(file.filename, file.data) for file in attached_files(message)]
+    if seen[len(seen) - len(mail.files) :] != [(file.filename, file.data) for file in mail.files]:
+        raise ValueError("the composed mail reads back with other files")
+    if len(seen) != len(mail.files) + (mail.attachment is not None):
+        raise ValueError("the composed mail reads back with another number of files")
 
 
 def _reads_as_meant(mail: Outgoing, head: bytes, names: list[str]) -> bool:

@@ -6,6 +6,7 @@ It is pure work and therefore can be done anywhere: in a thread of this process,
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +14,8 @@ from typing import Protocol
 import structlog
 
 from mailbox_service.core import tokens
-from mailbox_service.core.composition import Outgoing, compose
+from mailbox_service.core.composition import OutFile, Outgoing, compose
+from mailbox_service.core.message.extraction import attached_files
 from mailbox_service.services.mailboxes import Mailboxes
 from mailbox_service.services.ports import Claim, OutboundClaim, Renderer
 from mailbox_service.services.understanding import Understood, understand
@@ -62,6 +64,11 @@ class Processing:
     def compose_one(self, row: OutboundClaim, attachment: bytes | None) -> bytes:
         """The bytes of one row, the same at every call. Raises: TemplateError, ValueError."""
         mailbox = self.mailboxes[row.mailbox]
+        files: tuple[OutFile, ...] = ()
+        names = row.context.get("pass_on")
+        if attachment is not None and names is not None:
+            # A mail of a maintainer: nothing of it but these files may reach anybody else.
+            files, attachment = passed_on(attachment, names), None
         rendered = self.renderer.render(row.template, row.context)
         return compose(
             Outgoing(
@@ -79,8 +86,27 @@ class Processing:
                 loop_marker=f"{tokens.loop_marker(self.key, mailbox.address)}.{row.kind}",
                 attachment=attachment,
                 attachment_name=f"message-{row.about_message}.eml",
+                files=files,
             )
         )
+
+
+def passed_on(raw: bytes, names: object) -> tuple[OutFile, ...]:
+    """Those files of a mail that are named (of several with one name: so many, the first first), in the mail's order.
+
+    Raises: ValueError when the mail has not all of them, for what is written beside them says it has.
+    """
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ValueError("pass_on is no list of file names")
+    wanted = Counter(names)
+    files = []
+    for file in attached_files(raw):
+        if wanted[file.filename] > 0:
+            wanted[file.filename] -= 1
+            files.append(OutFile(file.filename, file.data))
+    if wanted.total():
+        raise ValueError("a file that shall be passed on is not in the mail")
+    return tuple(files)
 
 
 class Processor(Protocol):

@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailbox_service.core import composition
-from mailbox_service.core.composition import Outgoing, compose, is_address, is_message_id
+from mailbox_service.core.composition import OutFile, Outgoing, compose, is_address, is_message_id
+from mailbox_service.core.message.attachments import safe_filename
+from mailbox_service.core.message.extraction import File
 
 MAIL = Outgoing(
     from_address="security@example.org",
@@ -242,3 +244,66 @@ def test_validation_is_total(text: str) -> None:
 def test_lines_fit_exactly_when_the_longest_one_does(data: bytes) -> None:
     with mock.patch.object(composition, "LINE_LIMIT_CHARS", 4):
         assert composition._lines_fit(data) is (max(map(len, data.split(b"\r\n"))) <= 4)
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+NAMES = st.text(st.sampled_from("ab.é/\\\"'=?_:*~- \u202e\u200b\x1b;%😀")).map(
+    lambda name: safe_filename(name.encode().decode("latin-1"), 1, "application/zip")
+)
+
+
+@given(st.lists(st.tuples(NAMES, st.binary()), max_size=5), st.booleans())
+def test_files_of_any_safe_name_are_read_back_byte_for_byte(files: list[tuple[str, bytes]], original: bool) -> None:
+    mail = replace(
+        MAIL, files=tuple(OutFile(*file) for file in files), attachment=b"Subject: x\r\n\r\nx" * original or None
+    )
+    data = compose(mail)
+    check_form(data)
+    parts = list(read(data).iter_attachments())[original:]
+    assert [part.get_filename() for part in parts] == [name for name, _ in files]
+    assert [part.get_payload(decode=True) for part in parts] == [content for _, content in files]
+
+
+@pytest.mark.parametrize(
+    "name", ["", " a", "a/b", "..\\x", 'a"b', "a\r\nb", "a\0b", "\u202egpj.exe", "a" * 121, "\ud800"]
+)
+def test_an_unsafe_name_is_refused(name: str) -> None:
+    with pytest.raises(ValueError):
+        compose(replace(MAIL, files=(OutFile(name, b"x"),)))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("fix.patch", b"--- a\n+++ b\n", "text/plain"),
+        ("FIX.DIFF", "für\r\n".encode(), "text/plain"),
+        ("fix.patch", b"\xff\xfe", "application/octet-stream"),
+        ("fix.patch", b"a\x1b[31m", "application/octet-stream"),
+        ("fix.patch", b"PK\x03\x04", "application/octet-stream"),
+        ("fix.txt", b"a" * 9000 + b"\0", "application/octet-stream"),
+        ("fix.html", b"<p>x</p>", "application/octet-stream"),
+        ("fix.zip", b"text", "application/octet-stream"),
+    ],
+)
+def test_only_a_patch_is_declared_as_text(name: str, content: bytes, kind: str) -> None:
+    data = compose(replace(MAIL, files=(OutFile(name, content),)))
+    (part,) = read(data).iter_attachments()
+    assert (part.get_content_type(), part["Content-Transfer-Encoding"]) == (kind, "base64")
+
+
+def test_the_form_of_a_file() -> None:
+    data = compose(replace(MAIL, files=(OutFile("a b.zip", b"x"), OutFile("Lösung " * 10 + ".zip", b"y")))).decode()
+    assert 'Content-Disposition: attachment;\r\n filename="a b.zip"\r\n' in data
+    assert "Content-Disposition: attachment;\r\n filename*0*=utf-8''L%C3%B6sung%20" in data
+    assert max(len(line) for line in data.split("\r\n") if "filename" in line) <= 78
+
+
+def test_files_that_read_back_otherwise_are_refused() -> None:
+    files = (OutFile("a.zip", b"x"),)
+    for seen in ((), (File("b.zip", "", b"x"),), (File("a.zip", "", b"y"),), (File("a.zip", "", b"x"),) * 2):
+        with (
+            mock.patch.object(composition, "attached_files", return_value=seen),
+            pytest.raises(ValueError, match="reads back"),
+        ):
+            compose(replace(MAIL, files=files))

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from mailbox_service.core.display import harmless
 from mailbox_service.core.message import fields as header
-from mailbox_service.core.message import scanning
 from mailbox_service.core.message.addresses import ADDRESSES, Listed, read_addresses
 from mailbox_service.core.message.charsets import decode
-from mailbox_service.core.message.reading import SUBJECT_CHARS, TEXT_LIMIT_CHARS, Reader
-from mailbox_service.core.message.structure import DEPTH, PARTS, Entity, describe, message_start, walk
+from mailbox_service.core.message.reading import SUBJECT_CHARS, TEXT_LIMIT_CHARS, read_whole
+from mailbox_service.core.message.structure import DEPTH, PARTS
 from mailbox_service.core.message.view import (
     Address,
     Attachment,
@@ -54,17 +53,10 @@ def parse(raw: bytes) -> ParsedMessage:
 
 
 def _parse(raw: bytes) -> ParsedMessage:
-    if b"\n" not in raw and b"\r" in raw:
-        raw = scanning.replaced(raw, b"\r", b"\n")  # an old Macintosh; the only case in which bytes are copied
-    odd_start: set[str] = set()
-    root = Entity(raw, message_start(raw, 0, len(raw), odd_start), len(raw))
-    fields = header.read_fields(raw, root.start, root.end)
-    describe(root, fields, "text/plain")
-    top_type = root.content_type
-    reader = Reader(walk(root))
-    reader.read()
-    defects = reader.defects | fields.defects | odd_start
-    author = _author(fields, bool(odd_start), defects)
+    whole = read_whole(raw)
+    fields, reader = whole.fields, whole.reader
+    defects = reader.defects | fields.defects | whole.odd_start
+    author = _author(fields, bool(whole.odd_start), defects)
     if reader.is_report or _may_be_bounce(fields):
         reader.note_ids_in_text()
     to, cc, reply_to = (read_addresses(_all(fields, name)) for name in ("to", "cc", "reply-to"))
@@ -86,7 +78,7 @@ def _parse(raw: bytes) -> ParsedMessage:
         message_id=message_id,
         in_reply_to=in_reply_to,
         references=references,
-        content_type=top_type[:120],
+        content_type=whole.content_type[:120],
         texts=tuple(reader.texts),
         attachments=tuple(reader.attachments),
         encryption=reader.encryption,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from mailbox_service.core.display import harmless
 from mailbox_service.core.message import attachments as files
-from mailbox_service.core.message import charsets, decoding, encryption, html
-from mailbox_service.core.message.fields import decode_words, one_message_id, read_fields
-from mailbox_service.core.message.structure import Entity, Structure
+from mailbox_service.core.message import charsets, decoding, encryption, html, scanning
+from mailbox_service.core.message.fields import Fields, decode_words, one_message_id, read_fields
+from mailbox_service.core.message.structure import Entity, Structure, describe, message_start, walk
 from mailbox_service.core.message.view import Attachment, Encryption, TextKind, TextPart
 
 # A report with logs pasted in is some 100 KB; a mail client shows less of a text than this.
@@ -49,6 +50,7 @@ class Reader:
         self.structure = structure
         self.texts: list[TextPart] = []
         self.attachments: list[Attachment] = []
+        self.files: list[tuple[Entity, str]] = []  # the parts that are files of this very mail, with their safe names
         self.encryption = Encryption.NONE
         self.signed = False
         self.is_report = False
@@ -85,6 +87,9 @@ class Reader:
 
     def _read_nested_header(self, entity: Entity) -> None:
         self._flush_heading()
+        if entity.nested == 1 and entity.outer is not None:
+            name = files.safe_filename(entity.outer.filename, len(self.files) + 1, "message/rfc822")
+            self.files.append((entity.outer, name))
         subject = harmless(decode_words(entity.fields.get("subject")))[:SUBJECT_CHARS]
         self._heading = f"Subject: {subject}\n\n" if subject else ""
         self._note_returned(entity.fields.get("message-id"))
@@ -159,7 +164,10 @@ class Reader:
             self._look_for_encryption(entity, head, name)
         if kind in _READ_IN_PLACE and entity.disposition != "attachment" and first:
             self._read_text(entity)  # some clients name the text of the mail itself
-        elif (kind.startswith("text/") and files.looks_like_text(head)) or files.is_text(head, name, kind):
+            return
+        if not entity.nested:
+            self.files.append((entity, name))
+        if (kind.startswith("text/") and files.looks_like_text(head)) or files.is_text(head, name, kind):
             self._add(TextKind.ATTACHMENT, self._decode(entity), name)
 
     def _look_for_encryption(self, entity: Entity, head: bytes, name: str) -> None:
@@ -213,3 +221,27 @@ class Reader:
 
 def _same(part: TextPart, known: TextPart) -> bool:
     return (part.kind, part.text, part.filename) == (known.kind, known.text, known.filename)
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A message read to its end."""
+
+    fields: Fields  # of its own header
+    content_type: str
+    odd_start: frozenset[str]  # the defects of what stands before its header
+    reader: Reader
+
+
+def read_whole(raw: bytes) -> Whole:
+    """All of `raw`, which is not copied."""
+    if b"\n" not in raw and b"\r" in raw:
+        raw = scanning.replaced(raw, b"\r", b"\n")  # an old Macintosh; the only case in which bytes are copied
+    odd_start: set[str] = set()
+    root = Entity(raw, message_start(raw, 0, len(raw), odd_start), len(raw))
+    fields = read_fields(raw, root.start, root.end)
+    describe(root, fields, "text/plain")
+    content_type = root.content_type  # the walk may correct it
+    reader = Reader(walk(root))
+    reader.read()
+    return Whole(fields, content_type, frozenset(odd_start), reader)

@@ -61,6 +61,7 @@ class Entity:
     disposition: str = ""
     filename: str = ""  # as declared, raw
     encoding: str = ""
+    outer: Entity | None = None  # of a nested message: the part that holds it
 
 
 @dataclass(slots=True)
@@ -191,7 +192,7 @@ def _nested_message(entity: Entity, found: Structure) -> Entity:
         buf, cut = decoding.decoded(buf, start, end, entity.encoding, NESTED_DECODE_BYTES)
         start, end = 0, len(buf)
         found.truncated |= cut
-    return Entity(buf, start, end, entity.depth + 1, entity.nested + 1, entity.content_type, message=True)
+    return Entity(buf, start, end, entity.depth + 1, entity.nested + 1, entity.content_type, message=True, outer=entity)
 
 
 def _parts(entity: Entity, found: Structure) -> list[Entity]:
