@@ -3,6 +3,6 @@
 from mailbox_service.app.clock import now
 from mailbox_service.app.daemon import Daemon
 from mailbox_service.app.service import Service
-from mailbox_service.app.wiring import imap_account
+from mailbox_service.app.wiring import authenticator, imap_account, key_lookup
 
-__all__ = ["Daemon", "Service", "imap_account", "now"]
+__all__ = ["Daemon", "Service", "authenticator", "imap_account", "key_lookup", "now"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Sequence
 
+from mailbox_service.adapters.dkim import DkimAuthenticator, DnsKeyLookup
 from mailbox_service.adapters.imap import FolderPlan, ImapAccount, ImapSource, MarkPlan
 from mailbox_service.adapters.lmtp import Listener, TcpDoor, UnixDoor
 from mailbox_service.adapters.secrets import TokenSecrets
@@ -36,6 +37,7 @@ def mailbox_of(config: MailboxConfig) -> Mailbox:
         reference=config.reference,
         first_response_working_days=config.first_response_working_days,
         authserv_id=config.authserv_id,
+        dkim=config.dkim,
         answer_backlog=config.answer_backlog,
         ack_unauthenticated=config.ack_unauthenticated,
         shadow=config.shadow,
@@ -69,6 +71,16 @@ def alarm_channels(config: Config) -> list[AlarmChannel]:
         account = WebhookAccount(hook.url, hook.deadline.total_seconds(), token, str(hook.ca_file or "") or None)
         channels.append(WebhookChannel(account))
     return channels
+
+
+def authenticator(config: Config) -> DkimAuthenticator:
+    """Verifies DKIM signatures, with one memory of keys for all mailboxes."""
+    return DkimAuthenticator(key_lookup(config), now)
+
+
+def key_lookup(config: Config) -> DnsKeyLookup:
+    """The name servers that are asked for keys."""
+    return DnsKeyLookup(config.dns.endpoints)
 
 
 def imap_account(imap: Imap, config: Config) -> ImapAccount:

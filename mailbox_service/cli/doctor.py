@@ -253,6 +253,8 @@ async def _network(config: Config, *, send_test: bool) -> AsyncIterator[Finding]
             for task in probes:
                 for finding in await task:
                     yield finding
+            for finding in await servers.dns(config):
+                yield finding
             if send_test:
                 async for finding in _round_trips(config, service):
                     yield finding

@@ -1,4 +1,4 @@
-"""What the doctor asks the mail servers of one mailbox."""
+"""What the doctor asks the mail servers of one mailbox, and the name servers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from mailbox_service.adapters.smtp import (
     SmtpReport,
     SmtpTransport,
 )
+from mailbox_service.app import key_lookup
 from mailbox_service.cli.exits import Exit
 from mailbox_service.cli.findings import Finding
-from mailbox_service.config import Mailbox
+from mailbox_service.config import Config, Mailbox
 from mailbox_service.errors import (
     AuthenticationError,
     ConfigurationError,
     MailboxServiceError,
+    TemporaryError,
 )
 
 _LOGIN = "check username and password; Gmail, Fastmail and others want an app password"
@@ -121,3 +123,21 @@ def _size(subject: str, mailbox: Mailbox, report: SmtpReport) -> list[Finding]:
         return []
     what = f"notices with the largest attachment ({largest} bytes) are above the server's size limit"
     return [Finding.warning(subject, what, "lower notices.attachment_limit to about 70% of the size limit")]
+
+
+# --- DNS ---------------------------------------------------------------------------------------------------
+
+
+async def dns(config: Config) -> list[Finding]:
+    """Whether keys of DKIM signatures can be had; nothing where nobody asks for them."""
+    asking = [mailbox for mailbox in config.mailboxes if mailbox.authserv_id is None and mailbox.dkim]
+    if not asking:
+        return []
+    # That there is no such key is an answer as good as any.
+    name = f"check._domainkey.{asking[0].address.rpartition('@')[2]}"
+    try:
+        await key_lookup(config).text_records(name)
+    except TemporaryError as error:
+        remedy = "check dns.nameservers, or /etc/resolv.conf; until then no answer is proven by its DKIM signature"
+        return [Finding.warning("dns", str(error), remedy)]
+    return [Finding.ok("dns", "answers; DKIM signatures of answers can be verified")]

@@ -43,6 +43,7 @@ from mailbox_service.config.values import (
     duration_between,
     endpoint,
     is_loopback,
+    nameserver,
     parse_size,
     problem,
     problems,
@@ -285,6 +286,7 @@ class Mailbox(Section):
     imap: Imap | None = Field(default=None, validate_default=True)
     smtp: Smtp
     authserv_id: Domain | None = None
+    dkim: bool = True
     maintainers: tuple[Maintainer, ...]
     reference: str = "SEC-{year}-{number:04d}"
     first_response_working_days: int = Field(default=3, ge=1, le=30)
@@ -393,6 +395,26 @@ class OutboxSettings(Section):
         return end
 
 
+class Dns(Section):
+    """Whom we ask for the keys of DKIM signatures."""
+
+    nameservers: tuple[str, ...] = ()
+
+    @field_validator("nameservers")
+    @classmethod
+    def _addresses(cls, written: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [at for at, server in enumerate(written) if nameserver(server) is None]
+        if wrong:
+            text = 'is no IP address; write for example "127.0.0.1", "127.0.0.1:5353", "::1" or "[::1]:5353"'
+            raise problems(((at,), text) for at in wrong)
+        return _distinct(written, "name server")
+
+    @property
+    def endpoints(self) -> tuple[tuple[str, int], ...]:
+        """Address and port of each."""
+        return tuple(found for server in self.nameservers if (found := nameserver(server)) is not None)
+
+
 class Health(Section):
     """The small HTTP endpoint for monitoring."""
 
@@ -434,6 +456,7 @@ class Config(Section):
     mailboxes: tuple[Mailbox, ...]
     limits: GlobalLimits = GlobalLimits()
     outbox: OutboxSettings = OutboxSettings()
+    dns: Dns = Dns()
     health: Health | None = None
     alarms: Alarms = Alarms()
     logging: Logging = Logging()

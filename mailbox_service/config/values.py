@@ -20,6 +20,7 @@ from mailbox_service.config.document import Location
 from mailbox_service.core.bounce_address import LONGEST_TOKEN, PLACEHOLDER
 
 LONGEST_FRAME_CHARS = 64 - len(LONGEST_TOKEN)  # RFC 5321 §4.5.3.1.1: a local part of 64 octets
+DNS_PORT = 53
 PROBLEM = "problem"  # the type of our own errors within pydantic's
 
 _DURATION = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", re.ASCII)
@@ -162,6 +163,20 @@ def _is_ip(value: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def nameserver(value: str) -> tuple[str, int] | None:
+    """Address and port of `ADDRESS` or `ADDRESS:PORT` (IPv6 with a port in brackets); None for anything else.
+
+    A name will not do: it would take a name server to find it.
+    """
+    if _is_ip(value):
+        return value, DNS_PORT
+    match = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^:]+)):(\d{1,5})", value, re.ASCII)
+    if match is None or not 0 < int(match[3]) <= 65535:
+        return None
+    host = match[1] or match[2]
+    return (host, int(match[3])) if _is_ip(host) and (":" in host) == (match[1] is not None) else None
 
 
 def is_loopback(host: str) -> bool:

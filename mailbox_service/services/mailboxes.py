@@ -56,6 +56,7 @@ class Mailbox:
     reference: str = "SEC-{year}-{number:04d}"
     first_response_working_days: int = 3
     authserv_id: str | None = None
+    dkim: bool = True  # without an authserv_id, DKIM signatures of answers are verified by ourselves
     answer_backlog: bool = False
     ack_unauthenticated: bool = True
     shadow: bool = False

@@ -22,6 +22,7 @@ from mailbox_service.core.message import parse
 from mailbox_service.demo.servers import DemoMailServer
 from mailbox_service.services.ports import Delivery, DeliveryOutcome, Envelope, RawMessage
 from tests.cli.desk import Answer, Desk
+from tests.peers.dns import Fault, NameServer, name_server
 from tests.peers.dovecot import Dovecot
 from tests.peers.postgres import PostgresServer
 
@@ -113,6 +114,37 @@ def test_a_missing_authserv_id_is_a_warning(desk: Desk) -> None:
     answer = desk.run("check", "--offline")
     assert (answer.code, "warning  mailbox security: authserv_id is not set" in answer.text) == (0, True)
     assert "remedy: set authserv_id" in answer.text
+
+
+@pytest.mark.parametrize(("authserv_id", "dkim"), [("mx.demo.example", "true"), ("null", "false")])
+async def test_no_name_server_is_asked_where_no_key_is_wanted(desk: Desk, authserv_id: str, dkim: str) -> None:
+    async with name_server() as running:
+        ask(desk, running, authserv_id, dkim)
+        assert not [row for row in (await check(desk, "--json")).json if row["subject"] == "dns"]
+        assert running.asked == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "level", "what"),
+    [
+        (None, "ok", "answers; DKIM signatures of answers can be verified"),
+        (Fault.SERVFAIL, "warning", "no answer from the DNS (NoNameservers)"),
+    ],
+)
+async def test_whether_name_servers_answer_is_told(desk: Desk, fault: Fault | None, level: str, what: str) -> None:
+    async with name_server() as running:
+        if fault is not None:
+            running.faults["check._domainkey.demo.example"] = fault
+        ask(desk, running, "null", "true")
+        rows = [row for row in (await check(desk, "--json")).json if row["subject"] == "dns"]
+        assert [(row["level"], row["what"]) for row in rows] == [(level, what)]
+        assert running.asked == ["check._domainkey.demo.example"]
+
+
+def ask(desk: Desk, server: NameServer, authserv_id: str, dkim: str) -> None:
+    desk.configure(authserv_id=authserv_id)
+    written = desk.config.read_text().replace("    authserv_id:", f"    dkim: {dkim}\n    authserv_id:")
+    desk.config.write_text(f'{written}dns: {{nameservers: ["127.0.0.1:{server.port}"]}}\n')
 
 
 def test_a_database_changed_by_hand_is_an_error(desk: Desk) -> None:

@@ -160,6 +160,22 @@ def test_the_shortest_configuration_loads_with_sensible_defaults(tmp_path: Path)
     assert config.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("written", "endpoint"),
+    [
+        ("127.0.0.1", ("127.0.0.1", 53)),
+        ("127.0.0.1:5353", ("127.0.0.1", 5353)),
+        ("::1", ("::1", 53)),
+        ("[::1]:5353", ("::1", 5353)),
+    ],
+)
+def test_a_name_server_is_an_address_with_or_without_a_port(
+    tmp_path: Path, written: str, endpoint: tuple[str, int]
+) -> None:
+    config = load(write(tmp_path, changed("dns", to={"nameservers": [written]})), ENVIRON)
+    assert config.dns.endpoints == (endpoint,)
+
+
 @pytest.mark.parametrize(("security", "ports"), [("tls", (993, 465)), ("starttls", (143, 587)), ("none", (143, 587))])
 def test_the_usual_port_follows_the_security(tmp_path: Path, security: str, ports: tuple[int, int]) -> None:
     tree = changed(

@@ -5,6 +5,7 @@ Adapters implement the protocols; `app/` puts the two together. Times are aware 
 
 from mailbox_service.services.ports.casework import CaseRecord, Casework, Confirmation, ThreadIds
 from mailbox_service.services.ports.doors import DeliveryDoor, IntakeDoor
+from mailbox_service.services.ports.evidence import Authenticator, KeyLookup
 from mailbox_service.services.ports.ids import CaseId, Clock, FolderId, MessageId, OutboundId, T
 from mailbox_service.services.ports.incoming import (
     MARK_OF,
@@ -45,6 +46,7 @@ from mailbox_service.services.ports.rows import (
 from mailbox_service.services.ports.storage import Storage, Transaction
 
 __all__ = [
+    "Authenticator",
     "Bounced",
     "CaseId",
     "CaseRecord",
@@ -63,6 +65,7 @@ __all__ = [
     "FolderState",
     "IntakeDoor",
     "JournalEntry",
+    "KeyLookup",
     "KnownMessage",
     "KnownOutbound",
     "KnownSketch",
