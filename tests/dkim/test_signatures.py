@@ -121,6 +121,26 @@ def test_one_good_signature_among_others_is_enough() -> None:
     assert judged(good_below, rsa_key().record) is None
 
 
+def test_of_a_repeated_field_the_lowest_ones_are_signed() -> None:
+    mail = b"Comments: upper\r\nComments: lower\r\n" + MAIL
+    once, twice = "from:comments", "from:comments:comments"
+    assert verdict(None, mail, h=once) is None
+    assert verdict(None, mail, h=twice) is None
+    assert judged(signed(mail, h=once).replace(b"upper", b"UPPER"), rsa_key().record) is None
+    assert judged(signed(mail, h=once).replace(b"lower", b"LOWER"), rsa_key().record) is Refusal.SIGNATURE
+    assert judged(signed(mail, h=twice).replace(b"upper", b"UPPER"), rsa_key().record) is Refusal.SIGNATURE
+    # One more than there are: none may be added.
+    full = signed(mail, h="from:comments:comments:comments")
+    assert judged(full, rsa_key().record) is None
+    assert judged(b"Comments: new\r\n" + full, rsa_key().record) is Refusal.SIGNATURE
+
+
+def test_a_signature_may_cover_another_one_and_never_itself() -> None:
+    raw = signed(signed(MAIL, d="provider.example"), h="from:dkim-signature:dkim-signature")
+    assert judged(raw, rsa_key().record) is None
+    assert judged(raw.replace(b"provider.", b"other."), rsa_key().record) is Refusal.SIGNATURE
+
+
 # --- what does not -----------------------------------------------------------------------------------------
 
 

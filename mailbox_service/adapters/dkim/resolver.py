@@ -70,7 +70,7 @@ class DnsKeyLookup:
         except dns.exception.DNSException:
             return (), 0.0  # a name that is too long, for instance: nobody can have published anything there
         try:
-            answer = await self._resolver().resolve(absolute, "TXT", search=False, raise_on_no_answer=False)
+            answer = await self._resolver().resolve(absolute, "TXT", raise_on_no_answer=False)
         except dns.resolver.NXDOMAIN:
             return (), 0.0
         if answer.rrset is None:
