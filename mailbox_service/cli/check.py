@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def check(
     context: typer.Context,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask no mail server.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no mail server and no name server.")] = False,
     send_test: Annotated[
         bool,
         typer.Option("--send-test", help="Send two mails to the mailbox itself, and see how they come back (60 s)."),

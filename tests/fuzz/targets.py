@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mailbox_service.core import message as module
@@ -10,6 +11,9 @@ from mailbox_service.core.automatic import recognise
 from mailbox_service.core.composition import is_message_id
 from mailbox_service.core.delivery_report import read_report
 from mailbox_service.core.display import harmless
+from mailbox_service.core.dkim import candidates
+from mailbox_service.core.dkim.header import split
+from mailbox_service.core.dkim.tags import read_tags
 from mailbox_service.core.evidence import parse_results
 from mailbox_service.core.message import ADDRESSES, PARTS, TEXT_LIMIT_CHARS
 from mailbox_service.core.message.addresses import ADDR_SPEC_CHARS, DISPLAY_NAME_CHARS, read_addresses
@@ -28,10 +32,12 @@ from mailbox_service.core.message.fields import (
 )
 from mailbox_service.core.message.html import TAGS, html_to_text
 from mailbox_service.core.message.reading import TEXTS_LIMIT_CHARS
+from mailbox_service.core.message.structure import message_start
 
 Target = Callable[[bytes], None]
 
 MAIL = Path(__file__).resolve().parents[1] / "data" / "mail"
+_NOW = datetime(2026, 11, 25, tzinfo=UTC)
 # Without the safety net of `parse`, which would hide a fault.
 strict = module._parse
 
@@ -112,6 +118,23 @@ def results(data: bytes) -> None:
         assert all(m.method and m.result for m in methods)
 
 
+def signed(data: bytes) -> None:
+    """DKIM: what is verified is what is shown, field by field, and the body begins in the same place."""
+    assert candidates(data, "research.example", _NOW)
+    read_tags(data)
+    seen = split(data)
+    if seen is None:
+        return
+    odd: set[str] = set()
+    assert message_start(data, 0, len(data), odd) == 0 and not odd
+    shown = read_fields(data, 0, len(data))
+    assert seen.body_start == shown.body_start
+    for verified, (name, value) in zip(seen.fields, shown.items, strict=True):
+        assert verified.name == name
+        whole = verified.value.replace(b"\r\n", b"").decode("latin-1")
+        assert shown.truncated or whole.strip(" \t") == value
+
+
 TARGETS: dict[str, Target] = {
     "message": message,
     "addresses": addresses,
@@ -119,12 +142,21 @@ TARGETS: dict[str, Target] = {
     "words": words,
     "html": html,
     "results": results,
+    "signed": signed,
 }
 
 _ADDRESSES = (
     b"Rita <rita@research.example>",
     b'"R. \\"x" (c (d)) <"a b"@[127.0.0.1]>, g: a@b.example, c@d.example;',
     "Zoë <zoë@bücher.example>".encode(),
+)
+_SIGNED = (
+    b"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed; d=research.example;\r\n\ts=s1; t=1; h=from:subject;\r\n"
+    b"\tbh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=AAAA\r\nFrom: rita@research.example\r\n"
+    b"Subject: a\r\n  b\r\n\r\n",
+    b"DKIM-Signature: v=1; a=ed25519-sha256; d=research.example; i=@x.research.example; s=s1; q=dns/txt;\n"
+    b" x=9999999999; h=from:from:dkim-signature; bh=frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY=;\n b=AA==\n"
+    b"From: r@research.example\n\n",
 )
 _RESULTS = (
     b"mx.example; dmarc=pass header.from=a.example; dkim=pass (2048-bit) header.d=a.example header.b=ab/c+=",
@@ -148,6 +180,8 @@ def seeds(name: str) -> Iterator[bytes]:
             yield from (data[data.lower().find(b"<html") :][:2048] for data in mails if b"<html" in data.lower())
         case "results":
             yield from _RESULTS
+        case "signed":
+            yield from (*_SIGNED, *mails)
         case _:
             yield from mails
 
