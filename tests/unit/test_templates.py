@@ -99,6 +99,7 @@ def test_a_notice_of_a_sealed_message_tells_nothing_about_it(name: str) -> None:
 
 def test_the_subjects_of_notices_are_fixed() -> None:
     assert TEMPLATES.preview("notice_case").subject == "[SEC-2026-0042] New report"
+    assert TEMPLATES.preview("notice_message").subject == "Re: [SEC-2026-0042] New report"
     unsure = TEMPLATES.render("notice_case", context("notice_case", unsure=True))
     assert unsure.subject == "[SEC-2026-0042] New report, unsure: please look"
 
@@ -251,11 +252,15 @@ def type_name(values: list[Any]) -> str:
 
 def test_the_documentation_names_every_template_and_every_value_with_its_type() -> None:
     documented: dict[str, dict[str, str]] = {}
-    for line in (ROOT / "docs" / "templates.md").read_text().splitlines():
-        if heading := re.fullmatch(r"### `(\w+)`", line):
-            documented[heading[1]] = {}
-        elif documented and (row := re.match(r"\| `(\w+)` \| ([a-z ]+) \|", line)):
-            documented[list(documented)[-1]][row[1]] = row[2]
+    for section in (ROOT / "docs" / "templates.md").read_text().split("\n### ")[1:]:
+        heading = re.match(r"`(\w+)`\n", section)
+        shared = re.search(r"^Mails: ((?:`\w+`,?\s)+)", section, re.MULTILINE)
+        assert bool(heading) != bool(shared), section[:80]
+        rows = re.findall(r"^\| `(\w+)` \| ([a-z ]+) \|", section, re.MULTILINE)
+        assert len(dict(rows)) == len(rows), "a value stands there twice"
+        for name in re.findall(r"\w+", shared[1]) if shared else [heading[1]] if heading else []:
+            assert name not in documented
+            documented[name] = dict(rows)
     expected = {
         name: {key: type_name([each[key] for each in examples]) for key in examples[0]}
         for name, examples in CONTEXTS.items()

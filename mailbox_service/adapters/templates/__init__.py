@@ -39,7 +39,11 @@ BODY_LIMIT_CHARS = 256 * 1024  # a notice carries some ten kB; more is a loop
 CHECK_CPU_SECONDS = 2  # rendering takes milliseconds; measured in processor time, so a busy machine refuses nothing
 CHECK_MEMORY_BYTES = 256 * 1024 * 1024
 CHECK_WALL_SECONDS = 60.0  # only for a child that cannot even start; a template has nothing to wait for
+BLOCK_COLUMNS = 78  # lines of others that are laid out already may be a little longer than ours (RFC 5322 §2.1.1)
 _SUBJECT = "Subject:"
+# What a line must not begin with, or be, in a text that is not marked as a quote: readers fold away what follows it.
+_HIDING = re.compile(r">|[-\u2013\u2014]{1,3}$")
+_LONE_DASHES = re.compile(r"\n *([-\u2013\u2014]{1,3})$", re.MULTILINE)
 
 
 class BrokenOverridesError(TemplateError):
@@ -63,7 +67,7 @@ class TemplateSource:
 class Templates:
     """`ports.Renderer` over the built-in templates and an operator's folder of overrides."""
 
-    def __init__(self, builtin: dict[str, _Parsed], overrides: dict[str, _Parsed]) -> None:
+    def __init__(self, builtin: _BuiltIn, overrides: dict[str, _Parsed]) -> None:
         self._builtin = builtin
         self._overrides = overrides
 
@@ -74,8 +78,7 @@ class Templates:
         Raises: BrokenOverridesError naming every broken override with file and line; TemplateError when the
         built-in templates are not there.
         """
-        folder = _builtin_folder()
-        builtin = {name: _Parsed(_read(folder / f"{name}{SUFFIX}"), folder / f"{name}{SUFFIX}") for name in CONTEXTS}
+        builtin = _BuiltIn(_builtin_folder())
         overrides = _load_overrides(override_folder) if override_folder is not None else {}
         return cls(builtin, overrides)
 
@@ -160,6 +163,21 @@ class _Parsed:
         return RenderedMail(subject, body)
 
 
+class _BuiltIn:
+    """Our own templates: read at once, as an update may replace them; compiled when needed, for few of them are."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises: TemplateError when one is missing."""
+        paths = {name: folder / f"{name}{SUFFIX}" for name in CONTEXTS}
+        self._sources = {name: (_read(path), path) for name, path in paths.items()}
+        self._parsed: dict[str, _Parsed] = {}
+
+    def __getitem__(self, name: str) -> _Parsed:
+        if name not in self._parsed:
+            self._parsed[name] = _Parsed(*self._sources[name])
+        return self._parsed[name]
+
+
 def _split(source: str) -> tuple[str, str]:
     lines = source.replace("\r\n", "\n").split("\n")
     if not lines[0].startswith(_SUBJECT):
@@ -199,7 +217,7 @@ def _finalize(value: object) -> object:
 
 
 def _fill(text: str, initial: str, subsequent: str) -> str:
-    return textwrap.fill(
+    filled = textwrap.fill(
         text,
         COLUMNS,
         initial_indent=initial,
@@ -207,6 +225,8 @@ def _fill(text: str, initial: str, subsequent: str) -> str:
         break_long_words=False,  # an address or URL that is cut is of no use
         break_on_hyphens=False,
     )
+    # Dashes that come to stand alone would begin a signature.
+    return _LONE_DASHES.sub(r" \1", filled)
 
 
 def _wrap(value: object) -> _Laid:
@@ -236,8 +256,16 @@ def _quote(value: object) -> _Laid:
 
 
 def _block(value: object) -> _Laid:
-    """Text that keeps its own lines."""
-    return _Laid(harmless(str(value), keep_newlines=True))
+    """Text that keeps its own lines; prose without line breaks, as phones send it, is filled.
+
+    What mail programs would take for the begin of a signature or for a quote, and hide, moves in by a blank (as in
+    RFC 3676 §4.4).
+    """
+    lines: list[str] = []
+    for line in harmless(str(value), keep_newlines=True).strip("\n").split("\n"):
+        prose = len(line) > BLOCK_COLUMNS and not line[0].isspace()
+        lines += _fill(line, "", "").split("\n") if prose else [line.rstrip()]
+    return _Laid("\n".join(f" {line}" if _HIDING.match(line) else line for line in lines))
 
 
 def _size(value: object) -> str:

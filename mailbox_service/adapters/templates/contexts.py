@@ -6,13 +6,17 @@ shows at start. `docs/templates.md` says what the keys mean, and a test holds th
 
 from __future__ import annotations
 
-from typing import Any
+from mailbox_service.adapters.templates.case_contexts import (
+    CASE,
+    CASE_CONTEXTS,
+    CONTACTS,
+    DUE,
+    NEXT,
+    OPEN_CASES,
+    PROJECT,
+    Context,
+)
 
-Context = dict[str, Any]
-
-_PROJECT: Context = {"project_name": "Example", "mailbox_address": "security@example.org"}
-_CONTACTS = [{"label": "Matrix", "value": "#example:example.org"}]
-_CASE: Context = {**_PROJECT, "reference": "SEC-2026-0042"}
 _SENT: Context = {
     "received_at": "2026-11-23 09:15 UTC",
     "sender": "mallory@example.net",
@@ -26,7 +30,7 @@ _SENT: Context = {
     "withheld": "",
 }
 _NOTICE_CASE: Context = {
-    **_CASE,
+    **CASE,
     **_SENT,
     "unsure": False,
     "sealed": False,
@@ -43,6 +47,8 @@ _NOTICE_CASE: Context = {
     ],
     "relation": None,
     "answered": "was acknowledged",
+    "due": DUE,
+    "next": NEXT,
 }
 _WITHHELD: Context = {
     "attached": False,
@@ -56,13 +62,16 @@ _UNPROVEN: Context = {
     "answered": "was not answered because the sender's limit for today is reached",
 }
 _NOTICE_MESSAGE: Context = {
-    **_CASE,
+    **CASE,
     **_SENT,
+    "unsure": False,
     "from_maintainer": False,
     "verified": True,
     "sealed": False,
     "proof": "reply token and DMARC pass",
     "subject": "Re: [SEC-2026-0042] Your report to Example",
+    "due": DUE,
+    "next": NEXT,
 }
 _COLLECTED: list[Context] = [
     {
@@ -87,7 +96,7 @@ _LINE: Context = {
     "reference": None,
 }
 _DIGEST: Context = {
-    **_PROJECT,
+    **PROJECT,
     "redirect": [_LINE],
     "redirect_more": 0,
     "spam_count": 3,
@@ -99,7 +108,9 @@ _DIGEST: Context = {
     "unanswered_more": 0,
     "undelivered": [{**_LINE, "number": 21, "why": "our redirect could not be delivered: 550 user unknown"}],
     "undelivered_more": 0,
+    "open": [],
 }
+_MONDAY_DIGEST: Context = {**_DIGEST, "open": OPEN_CASES}
 _LONG_DIGEST: Context = {
     **_DIGEST,
     "redirect_more": 5,
@@ -110,34 +121,34 @@ _LONG_DIGEST: Context = {
 }
 _SPAM_DIGEST: Context = {**_DIGEST, "redirect": [], "unsure": [], "hold": [], "unanswered": [], "undelivered": []}
 _ACKNOWLEDGEMENT: Context = {
-    **_CASE,
+    **CASE,
     "answer_by": "Wednesday, 25 November 2026 (UTC)",
     "policy_url": "https://example.org/security",
-    "contacts": _CONTACTS,
+    "contacts": CONTACTS,
     "sealed_hint": False,
 }
 _ACKNOWLEDGEMENT_COLLECTED: Context = {
-    **_PROJECT,
+    **PROJECT,
     "references": ["SEC-2026-0042", "SEC-2026-0043"],
     "more": 0,
     "answer_by": "Wednesday, 25 November 2026 (UTC)",
     "policy_url": "https://example.org/security",
-    "contacts": _CONTACTS,
+    "contacts": CONTACTS,
 }
 _REDIRECT: Context = {
-    **_PROJECT,
+    **PROJECT,
     "team_address": "team@example.org",
-    "contacts": [*_CONTACTS, {"label": "Issues", "value": "https://example.org/issues"}],
+    "contacts": [*CONTACTS, {"label": "Issues", "value": "https://example.org/issues"}],
 }
 _SUMMARY: Context = {
-    **_PROJECT,
+    **PROJECT,
     "total": 128,
     "counts": {"case": 2, "redirect": 96, "spam": 30},
     "cases": _COLLECTED,
     "more": 0,
 }
 _FAILURE: Context = {
-    **_CASE,
+    **CASE,
     "kind": "acknowledgement",
     "role": "reporter",
     "recipient": "mallory@example.net",
@@ -145,7 +156,7 @@ _FAILURE: Context = {
     "outbound_number": 4,
 }
 _BOUNCE: Context = {
-    **_CASE,
+    **CASE,
     "kind": "acknowledgement",
     "role": "reporter",
     "recipient": "mallory@example.net",
@@ -165,7 +176,7 @@ _BOUNCE_OF_MAINTAINER: Context = {
     "diagnostic": "452 4.2.2 mailbox full",
 }
 _ALARM: Context = {
-    **_PROJECT,
+    **PROJECT,
     "name": "imap_login",
     "change": "raised",
     "what": "the IMAP server refuses the login",
@@ -177,7 +188,12 @@ _ALARM: Context = {
 
 # What a mail was not given that an older version put into the outbox; it goes out without.
 _UNTOLD: Context = {"sorted_as": "", "reasons": [], "reasons_for": [], "reasons_against": [], "hints": []}
-SINCE: dict[str, Context] = {"notice_case": {key: value for key, value in _UNTOLD.items() if key != "reasons"}}
+_NO_CLOCKS: Context = {"due": [], "next": []}
+SINCE: dict[str, Context] = {
+    "notice_case": {key: value for key, value in _UNTOLD.items() if key != "reasons"} | _NO_CLOCKS,
+    "notice_message": {"unsure": False, **_NO_CLOCKS},
+    "digest": {"open": []},
+}
 
 CONTEXTS: dict[str, tuple[Context, ...]] = {
     "acknowledgement": (
@@ -191,13 +207,13 @@ CONTEXTS: dict[str, tuple[Context, ...]] = {
     "redirect": (_REDIRECT, {**_REDIRECT, "contacts": []}),
     "notice_case": (
         _NOTICE_CASE,
-        {**_NOTICE_CASE, **_UNPROVEN, **_WITHHELD, **_UNTOLD, "unsure": True, "attachments": []},
+        {**_NOTICE_CASE, **_UNPROVEN, **_WITHHELD, **_UNTOLD, **_NO_CLOCKS, "unsure": True, "attachments": []},
         {**_NOTICE_CASE, "sealed": True},
         {**_NOTICE_CASE, **_WITHHELD, "sealed": True},
     ),
     "notice_message": (
         _NOTICE_MESSAGE,
-        {**_NOTICE_MESSAGE, **_WITHHELD, "verified": False, "text_cut": True, "attachments": []},
+        {**_NOTICE_MESSAGE, **_WITHHELD, "verified": False, "text_cut": True, "attachments": [], "unsure": True},
         {**_NOTICE_MESSAGE, "from_maintainer": True},
         {**_NOTICE_MESSAGE, "sealed": True},
         {**_NOTICE_MESSAGE, **_WITHHELD, "sealed": True},
@@ -209,14 +225,20 @@ CONTEXTS: dict[str, tuple[Context, ...]] = {
         _BOUNCE_OF_MAINTAINER,
         {**_BOUNCE_OF_MAINTAINER, "kind": "digest", "reference": None},
     ),
-    "cases_collected": ({**_PROJECT, "cases": _COLLECTED, "more": 0}, {**_PROJECT, "cases": _COLLECTED, "more": 7}),
-    "digest": (_DIGEST, _LONG_DIGEST, _SPAM_DIGEST),
+    "cases_collected": ({**PROJECT, "cases": _COLLECTED, "more": 0}, {**PROJECT, "cases": _COLLECTED, "more": 7}),
+    "digest": (
+        _DIGEST,
+        _LONG_DIGEST,
+        _SPAM_DIGEST,
+        _MONDAY_DIGEST,
+        {**_SPAM_DIGEST, "spam_count": 0, "open": OPEN_CASES},
+    ),
     "summary": (_SUMMARY, {**_SUMMARY, "more": 5}, {**_SUMMARY, "cases": [], "counts": {}}),
     "alarm": (_ALARM, {**_ALARM, "change": "reminder", "at": "2026-11-24 09:15 UTC"}),
     "alarm_over": ({**_ALARM, "change": "over", "at": "2026-11-23 11:40 UTC"},),
     "held": (
         {
-            **_PROJECT,
+            **PROJECT,
             "message_number": 19,
             "received_at": "2026-11-23 09:15 UTC",
             "size": "12 kB",
@@ -224,6 +246,7 @@ CONTEXTS: dict[str, tuple[Context, ...]] = {
             "partial": False,
         },
     ),
-    "canary": ({**_PROJECT, "token": "canary-20261123T091500000000-0123456789abcdef0123456789abcdef"},),
-    "check_round_trip": ({**_PROJECT, "sent_at": "2026-11-23 09:15 UTC"},),
+    "canary": ({**PROJECT, "token": "canary-20261123T091500000000-0123456789abcdef0123456789abcdef"},),
+    **CASE_CONTEXTS,
+    "check_round_trip": ({**PROJECT, "sent_at": "2026-11-23 09:15 UTC"},),
 }
