@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Sequence
+from datetime import UTC
+from zoneinfo import ZoneInfo
 
 from mailbox_service.adapters.dkim import DkimAuthenticator, DnsKeyLookup
 from mailbox_service.adapters.imap import FolderPlan, ImapAccount, ImapSource, MarkPlan
@@ -11,9 +13,11 @@ from mailbox_service.adapters.lmtp import Listener, TcpDoor, UnixDoor
 from mailbox_service.adapters.secrets import TokenSecrets
 from mailbox_service.adapters.smtp import SmtpAccount
 from mailbox_service.app.clock import now
-from mailbox_service.config import Config, Imap, WithPassword
+from mailbox_service.config import DAYS, Config, Imap, WithPassword
 from mailbox_service.config import Mailbox as MailboxConfig
 from mailbox_service.core.budget import AnswerLimits
+from mailbox_service.core.case import Ask, Policy
+from mailbox_service.core.commands import TextFor
 from mailbox_service.core.tokens import TokenKey
 from mailbox_service.errors import TemporaryError
 from mailbox_service.services.alarms import AlarmChannel
@@ -33,9 +37,9 @@ def mailbox_of(config: MailboxConfig) -> Mailbox:
         aliases=config.aliases,
         contacts=tuple(Contact(c.label, c.value) for c in config.contacts),
         policy_url=config.policy_url,
-        asks_about_ai=config.asks_about_ai,
         reference=config.reference,
-        first_response_working_days=config.first_response_working_days,
+        policy=policy_of(config),
+        maintainer_reply=TextFor.REPORTER if config.maintainer_reply == "reporter" else TextFor.NOTE,
         authserv_id=config.authserv_id,
         dkim=config.dkim,
         answer_backlog=config.answer_backlog,
@@ -55,6 +59,23 @@ def mailbox_of(config: MailboxConfig) -> Mailbox:
         ),
         canary=CanaryPlan(config.canary.interval, config.canary.deadline) if config.canary else None,
         bounce_address=config.smtp.envelope_from,
+    )
+
+
+def policy_of(config: MailboxConfig) -> Policy:
+    """What a configured mailbox promises and asks."""
+    clocks = config.clocks
+    return Policy(
+        zone=UTC if config.time_zone == "UTC" else ZoneInfo(config.time_zone),
+        working_days=frozenset(DAYS.index(day) for day in config.working_days),
+        first_response_working_days=config.first_response_working_days,
+        update_interval=clocks.update_interval,
+        info_reminder=clocks.info_reminder,
+        info_close=clocks.info_close,
+        embargo=clocks.embargo,
+        verdict_within=clocks.verdict_within,
+        publication_delay=clocks.publication_delay,
+        asks=frozenset(Ask(name) for name in config.asks),
     )
 
 

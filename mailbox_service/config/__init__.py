@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from mailbox_service.config.alarms import Alarms, Canary, Webhook
+from mailbox_service.config.clocks import DAYS, Clocks
 from mailbox_service.config.document import Location, Problem, read_document
 from mailbox_service.config.doors import Doors, LmtpDoor, SmtpDoor
 from mailbox_service.config.models import (
@@ -38,9 +39,9 @@ from mailbox_service.config.values import PROBLEM, LoadContext, is_loopback, par
 from mailbox_service.errors import ConfigurationError
 
 __all__ = [
-    "Alarms", "Canary", "Config", "Contact", "Database", "Doors", "GlobalLimits", "Health", "Imap", "LmtpDoor",
-    "Logging", "Mailbox", "MailboxLimits", "Maintainer", "MarkRule", "Marks", "Notices", "OutboxSettings", "Section",
-    "Server", "Smtp", "SmtpDoor", "Webhook", "WithPassword", "is_loopback", "load", "parse_duration",
+    "DAYS", "Alarms", "Canary", "Clocks", "Config", "Contact", "Database", "Doors", "GlobalLimits", "Health", "Imap",
+    "LmtpDoor", "Logging", "Mailbox", "MailboxLimits", "Maintainer", "MarkRule", "Marks", "Notices", "OutboxSettings",
+    "Section", "Server", "Smtp", "SmtpDoor", "Webhook", "WithPassword", "is_loopback", "load", "parse_duration",
     "write_duration",
 ]  # fmt: skip
 

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from mailbox_service.config.alarms import Alarms, Canary
+from mailbox_service.config.clocks import DAYS, Asked, Clocks, Day
 from mailbox_service.config.document import Location
 from mailbox_service.config.doors import Doors
 from mailbox_service.config.password import WithPassword
@@ -40,6 +41,7 @@ from mailbox_service.config.values import (
     Size,
     TimeOfDay,
     Url,
+    Zone,
     duration_between,
     endpoint,
     is_loopback,
@@ -63,6 +65,7 @@ PUBLIC_PROVIDERS: tuple[str, ...] = (
 )  # fmt: skip
 
 _T = TypeVar("_T")
+_Text = TypeVar("_Text", bound=str)
 
 
 class Database(WithPassword):
@@ -282,14 +285,18 @@ class Mailbox(Section):
     project_name: Line
     contacts: tuple[Contact, ...] = ()
     policy_url: Url | None = None
-    asks_about_ai: bool = False
+    asks: tuple[Asked, ...] = ("credit",)
     imap: Imap | None = Field(default=None, validate_default=True)
     smtp: Smtp
     authserv_id: Domain | None = None
     dkim: bool = True
     maintainers: tuple[Maintainer, ...]
     reference: str = "SEC-{year}-{number:04d}"
-    first_response_working_days: int = Field(default=3, ge=1, le=30)
+    time_zone: Zone = "UTC"
+    working_days: tuple[Day, ...] = DAYS[:5]
+    first_response_working_days: int = Field(default=2, ge=1, le=30)
+    clocks: Clocks = Clocks()
+    maintainer_reply: Literal["note", "reporter"] = "note"
     answer_backlog: bool = False
     ack_unauthenticated: bool = True
     shadow: bool = False
@@ -301,6 +308,16 @@ class Mailbox(Section):
     def own_addresses(self) -> frozenset[str]:
         """The address and its aliases in lower case: mail from them is our own."""
         return frozenset(address.lower() for address in (self.address, *self.aliases))
+
+    @field_validator("asks")
+    @classmethod
+    def _asked_once(cls, asks: tuple[Asked, ...]) -> tuple[Asked, ...]:
+        return _distinct(asks, "question")
+
+    @field_validator("working_days")
+    @classmethod
+    def _some_days(cls, days: tuple[Day, ...]) -> tuple[Day, ...]:
+        return _distinct(_some(days), "day")
 
     @field_validator("name")
     @classmethod
@@ -538,7 +555,7 @@ def _repeated(values: list[str], what: str, *at: str) -> list[tuple[Location, st
     return [((index, *at), text) for index, value in enumerate(lowered) if value in lowered[:index]]
 
 
-def _distinct(values: tuple[str, ...], what: str) -> tuple[str, ...]:
+def _distinct(values: tuple[_Text, ...], what: str) -> tuple[_Text, ...]:
     if found := _repeated(list(values), what):
         raise problems(found)
     return values

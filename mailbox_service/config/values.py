@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
@@ -31,6 +32,10 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ADDRESS = re.compile(rf"(?=.{{1,64}}@.{{1,253}}\Z){_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*", re.ASCII)
+
+
+# As the IANA database names places. Its old short names, such as EST, say less than they seem to: no summer time.
+_ZONE = re.compile(r"UTC|[A-Z][A-Za-z_]{1,30}(?:/[A-Z][A-Za-z0-9_+-]{1,40}){1,2}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,18 @@ def parse_time_of_day(value: object) -> time:
     if match is None or int(match[1]) > 23 or int(match[2]) > 59:
         raise problem('is no time of day; write hours and minutes in quotes, for example "07:00"')
     return time(int(match[1]), int(match[2]))
+
+
+def _check_zone(value: str) -> str:
+    if _ZONE.fullmatch(value) is None:
+        raise problem("is no time zone; write UTC, or a place as in Europe/Berlin")
+    if value != "UTC":  # this one needs no database
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            text = "is not in the time zone database of this machine; correct it, or install tzdata"
+            raise problem(text) from None
+    return value
 
 
 def _check_address(value: str) -> str:
@@ -228,6 +245,7 @@ def _existing_folder(value: Path) -> Path:
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Size = Annotated[int, BeforeValidator(parse_size)]
 TimeOfDay = Annotated[time, BeforeValidator(parse_time_of_day)]
+Zone = Annotated[str, AfterValidator(_check_zone)]
 Address = Annotated[str, AfterValidator(_check_address)]
 EnvelopeSender = Annotated[str, AfterValidator(_check_envelope_sender)]
 Domain = Annotated[str, AfterValidator(_check_domain)]

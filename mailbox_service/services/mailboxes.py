@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 
 from mailbox_service.core.budget import AnswerLimits
+from mailbox_service.core.case import Ask, Policy
+from mailbox_service.core.commands import TextFor
 from mailbox_service.core.display import harmless
-from mailbox_service.core.schedule import add_working_days
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class Mailbox:
     contacts: tuple[Contact, ...] = ()
     policy_url: str | None = None
     reference: str = "SEC-{year}-{number:04d}"
-    first_response_working_days: int = 3
+    policy: Policy = field(default_factory=Policy)  # of its cases
+    maintainer_reply: TextFor = TextFor.NOTE  # where a maintainer's answer without a command goes
     authserv_id: str | None = None
     dkim: bool = True  # without an authserv_id, DKIM signatures of answers are verified by ourselves
     answer_backlog: bool = False
@@ -63,12 +65,16 @@ class Mailbox:
     limits: AnswerLimits = field(default_factory=AnswerLimits)
     notices: Notices = field(default_factory=Notices)
     canary: CanaryPlan | None = None
-    asks_about_ai: bool = False  # the policy asks reporters to say whether they used AI
     bounce_address: str | None = None  # the envelope sender, perhaps with a place for the token of each mail
 
     @property
     def domain(self) -> str:
         return self.address.rpartition("@")[2]
+
+    @property
+    def asks_about_ai(self) -> bool:
+        """Whether reporters are asked to say if they used AI."""
+        return Ask.AI_DISCLOSURE in self.policy.asks
 
     @property
     def envelope_from(self) -> str:
@@ -95,7 +101,7 @@ class Mailbox:
 
     def answer_by(self, now: datetime) -> str:
         """The promised date of the first human answer, as mails write it."""
-        return written_date(add_working_days(now, self.first_response_working_days))
+        return written_date(self.policy.first_response_after(now))
 
 
 Mailboxes = Mapping[str, Mailbox]
@@ -107,11 +113,12 @@ _MONTHS = (
 
 
 def written_date(moment: datetime) -> str:
-    """`Wednesday, 25 November 2026 (UTC)`; the process's locale must not change what reporters read."""
-    return f"{_DAYS[moment.weekday()]}, {moment.day} {_MONTHS[moment.month - 1]} {moment.year} (UTC)"
+    """`Wednesday, 25 November 2026 (UTC)`, with the moment's own zone; no locale changes what reporters read."""
+    return f"{_DAYS[moment.weekday()]}, {moment.day} {_MONTHS[moment.month - 1]} {moment.year} ({moment.tzinfo})"
 
 
 def written_moment(moment: datetime) -> str:
+    """`2026-12-24 14:00 UTC`, of a moment in UTC."""
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import event
 from mailbox_service.adapters.database.storage import Database
 from mailbox_service.adapters.database.tables import example
 from mailbox_service.adapters.database.transaction import SqlTransaction
+from mailbox_service.core.case import Ask, Policy
 from mailbox_service.core.labels import Label, Said
 from mailbox_service.errors import Refused
 from mailbox_service.services import correspondence, decisions, triage
@@ -155,7 +156,7 @@ async def test_a_case_born_of_a_redirect_has_no_hints_of_its_own(bench: Bench) -
 
 
 async def test_the_use_of_ai_is_hinted_where_the_policy_asks(database: Database) -> None:
-    bench = Bench(database, mailbox=changed(asks_about_ai=True))
+    bench = Bench(database, mailbox=changed(policy=Policy(asks=frozenset({Ask.AI_DISCLOSURE}))))
     await bench.post(report(EVE, TEXT))
     assert hints_of(bench, "SEC-2026-0001")["ai"] == "does not say whether AI was used, which the policy asks for"
 

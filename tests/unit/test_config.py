@@ -5,18 +5,24 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator, Mapping
-from datetime import time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from mailbox_service.app.wiring import mailbox_of, policy_of
 from mailbox_service.config import Config, Imap, Mailbox, Marks, Section, load, parse_duration, write_duration
 from mailbox_service.config.values import LoadContext
+from mailbox_service.core.case import Ask, CaseState, Policy
+from mailbox_service.core.case.clocks import first_response_by
+from mailbox_service.core.commands import TextFor
 from mailbox_service.errors import ConfigurationError
+from mailbox_service.services.mailboxes import written_date
 from mailbox_service.services.ports import Mark
 
 DATA = Path(__file__).parent.parent / "data" / "config"
@@ -174,6 +180,85 @@ def test_a_name_server_is_an_address_with_or_without_a_port(
 ) -> None:
     config = load(write(tmp_path, changed("dns", to={"nameservers": [written]})), ENVIRON)
     assert config.dns.endpoints == (endpoint,)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5"])
+def test_a_time_zone_of_the_database_is_accepted(tmp_path: Path, zone: str) -> None:
+    mailbox = load(write(tmp_path, changed("mailboxes", 0, "time_zone", to=zone)), ENVIRON).mailboxes[0]
+    assert str(policy_of(mailbox).zone) == zone
+
+
+@pytest.mark.parametrize(
+    "zone", ["", "CET", "localtime", "utc", "europe/berlin", "Europe", "Europe/", "/etc/passwd", "Europe/../UTC",
+             "UTC+1", "America/Argentina", "Europe/Berlin\n", "Europe/Berlin/Mitte", 1, None]
+)  # fmt: skip
+def test_anything_else_is_no_time_zone(tmp_path: Path, zone: object) -> None:
+    (problem,) = problems_of(write(tmp_path, changed("mailboxes", 0, "time_zone", to=zone)))
+    assert ".time_zone: " in problem
+
+
+def test_the_shortest_configuration_has_the_policy_that_the_rules_have_by_default(tmp_path: Path) -> None:
+    mailbox = mailbox_of(load(write(tmp_path, MINIMAL), ENVIRON).mailboxes[0])
+    assert mailbox.policy == Policy()
+    assert mailbox.maintainer_reply is TextFor.NOTE
+    assert not mailbox.asks_about_ai
+
+
+def test_the_policy_of_a_mailbox_is_what_is_configured(tmp_path: Path) -> None:
+    values = {
+        "asks": ["severity", "ai_disclosure"],
+        "time_zone": "Europe/Berlin",
+        "working_days": ["sun", "mon", "tue", "wed", "thu"],
+        "first_response_working_days": 1,
+        "maintainer_reply": "reporter",
+        "clocks": {
+            "update_interval": "5d",
+            "info_reminder": "3d",
+            "info_close": "4d",
+            "embargo": "45d",
+            "verdict_within": "2d",
+            "publication_delay": "12h",
+        },
+    }
+    tree = {"mailboxes": [MINIMAL["mailboxes"][0] | values]}
+    mailbox = mailbox_of(load(write(tmp_path, tree), ENVIRON).mailboxes[0])
+    assert mailbox.policy == Policy(
+        zone=ZoneInfo("Europe/Berlin"),
+        working_days=frozenset({6, 0, 1, 2, 3}),
+        first_response_working_days=1,
+        update_interval=timedelta(days=5),
+        info_reminder=timedelta(days=3),
+        info_close=timedelta(days=4),
+        embargo=timedelta(days=45),
+        verdict_within=timedelta(days=2),
+        publication_delay=timedelta(hours=12),
+        asks=frozenset({Ask.SEVERITY, Ask.AI_DISCLOSURE}),
+    )
+    assert mailbox.maintainer_reply is TextFor.REPORTER
+    assert mailbox.asks_about_ai
+
+
+@pytest.mark.parametrize(
+    ("values", "now", "written"),
+    [
+        ({}, "2026-11-27T10:00", "Tuesday, 1 December 2026 (UTC)"),
+        # Thursday evening in UTC is Friday in Tokyo already, and the second working day from there is a Tuesday.
+        ({"time_zone": "Asia/Tokyo"}, "2026-11-26T20:00", "Tuesday, 1 December 2026 (Asia/Tokyo)"),
+        ({}, "2026-11-26T20:00", "Monday, 30 November 2026 (UTC)"),
+        ({"working_days": ["sun", "mon"]}, "2026-11-27T10:00", "Monday, 30 November 2026 (UTC)"),
+        ({"first_response_working_days": 1}, "2026-11-27T10:00", "Monday, 30 November 2026 (UTC)"),
+    ],
+)
+def test_the_promise_counts_the_working_days_of_the_zone(
+    tmp_path: Path, values: dict[str, object], now: str, written: str
+) -> None:
+    tree = {"mailboxes": [MINIMAL["mailboxes"][0] | values]}
+    mailbox = mailbox_of(load(write(tmp_path, tree), ENVIRON).mailboxes[0])
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    assert mailbox.answer_by(moment) == written
+    # The clock that reminds of the promise is the same one.
+    end = first_response_by(CaseState("SEC-2026-0001", moment), mailbox.policy)
+    assert written_date(end.astimezone(mailbox.policy.zone)) == written
 
 
 @pytest.mark.parametrize(("security", "ports"), [("tls", (993, 465)), ("starttls", (143, 587)), ("none", (143, 587))])

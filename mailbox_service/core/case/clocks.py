@@ -13,7 +13,6 @@ from enum import StrEnum
 
 from mailbox_service.core.case.stages import Resolution, Stage
 from mailbox_service.core.case.values import Action, Audience, CaseState, Close, Policy, Remind
-from mailbox_service.core.schedule import add_working_days
 
 # So long before an end the owner is told, and from the end on everybody, again and again.
 NOTICE = timedelta(days=1)
@@ -68,8 +67,7 @@ def next_due(state: CaseState, policy: Policy, now: datetime) -> datetime | None
 
 def first_response_by(state: CaseState, policy: Policy) -> datetime:
     """By when a person answers, as the acknowledgement promises; UTC."""
-    local = state.opened_at.astimezone(policy.zone)
-    return add_working_days(local, policy.first_response_working_days, policy.working_days).astimezone(UTC)
+    return policy.first_response_after(state.opened_at).astimezone(UTC)
 
 
 def update_by(state: CaseState, policy: Policy) -> datetime | None:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from mailbox_service import errors
 from mailbox_service.core.case.facts import Fact, Facts
 from mailbox_service.core.case.stages import Event, Mail, Milestone, Party, Resolution, Stage
-from mailbox_service.core.schedule import MONDAY_TO_FRIDAY
+from mailbox_service.core.schedule import MONDAY_TO_FRIDAY, add_working_days
 
 
 class Refused(errors.Refused):
@@ -50,6 +50,11 @@ class Policy:
     verdict_within: timedelta = timedelta(days=7)  # the reporter's answer to a fix; without one the maintainers decide
     publication_delay: timedelta | None = None  # from the release to the advisory; None: not watched
     asks: frozenset[Ask] = frozenset({Ask.CREDIT})
+
+    def first_response_after(self, opened_at: datetime) -> datetime:
+        """By when a person answers what came in at `opened_at`, in `zone`."""
+        local = opened_at.astimezone(self.zone)
+        return add_working_days(local, self.first_response_working_days, self.working_days)
 
 
 @dataclass(frozen=True, slots=True)
