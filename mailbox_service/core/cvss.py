@@ -1,7 +1,7 @@
 """CVSS vectors: whether one is valid, and its one canonical spelling (FIRST, CVSS v3.1 and v4.0 specifications).
 
-No score is computed: of CVSS 4.0 that takes a table of 270 entries, and mails give the vector, from which any
-calculator makes the score.
+The one reader of vectors, from commands and from reports. No score is computed here: of CVSS 4.0 that takes a table of
+270 entries, for which `sorting/triage/severity.py` has a library.
 """
 
 from __future__ import annotations

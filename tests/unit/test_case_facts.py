@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from cvss import CVSS3, CVSS4
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,6 +59,17 @@ def test_what_is_no_vector_is_refused_with_the_reason(written: str, why: str) ->
         return
     with pytest.raises(NotAFact, match=why):
         facts.severity(written)
+
+
+@given(st.sampled_from(sorted(cvss._VERSIONS)), st.data())
+def test_what_is_a_vector_is_one_for_the_library_that_scores_it(version: str, data: st.DataObject) -> None:
+    metrics, required = cvss._VERSIONS[version]
+    optional = data.draw(st.sets(st.sampled_from(list(metrics)[required:])))
+    names = data.draw(st.permutations([*list(metrics)[:required], *optional]))
+    pieces = [f"{name}:{data.draw(st.sampled_from(metrics[name]))}" for name in names]
+    vector = cvss.vector("/".join([f"CVSS:{version}", *pieces]))
+    library = CVSS4(vector) if version == "4.0" else CVSS3(vector)
+    assert sorted(library.clean_vector().split("/")) == sorted(vector.split("/"))
 
 
 @given(st.text(max_size=60))

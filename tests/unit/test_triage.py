@@ -90,6 +90,8 @@ FOUR = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"
         (f"Vector: {BASE}", [f"gives a severity of 9.8 (critical): CVSS:3.1/{BASE}"]),
         ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H", ["gives a CVSS 3.1 vector that is not valid"]),
         ("CVSS:4.0/AV:X/AC:L", ["gives a CVSS 4.0 vector that is not valid"]),
+        (f"{FOUR}/U:Clear", [f"gives a severity of 9.3 (critical): {FOUR}/U:Clear"]),  # the one value in two cases
+        (f"{FOUR}/U:CLEAR".lower(), [f"gives a severity of 9.3 (critical): {FOUR}/U:Clear"]),
         (f"{NONE_BASE} twice: {NONE_BASE}", [f"gives a severity of 0.0 (none): {NONE_BASE}"]),
         ("CVSS 9.8, critical!", []),
         (f"https://x.example/{BASE}", []),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from mailbox_service.core import cvss
+
 VECTORS_SCORED: Final = 5
 # A vector has at most 32 metrics. With a prefix any shape is tried; without one only the whole base of CVSS 3.
 _VECTOR: Final = re.compile(
@@ -31,19 +33,21 @@ def severities(text: str) -> list[str]:
 
 
 def _told(version: str, metrics: str) -> str:
-    # Few mails hold a vector, and memory is for those who use it.
-    from cvss import CVSS3, CVSS4, CVSSError
-
-    vector = f"CVSS:{version}{metrics.upper()}"
     try:
-        if version == "4.0":
-            four = CVSS4(vector)
-            return _rated(four.base_score, four.severity, four.clean_vector())
-        three = CVSS3(vector)
-        return _rated(three.scores()[0], three.severities()[0], three.clean_vector())
-    except CVSSError:
+        vector = cvss.vector(f"CVSS:{version}{metrics}")
+    except cvss.NoVector:
         return f"gives a CVSS {version} vector that is not valid"
-
-
-def _rated(score: object, rating: object, vector: str) -> str:
+    score, rating = _rated(vector)
     return f"gives a severity of {score} ({str(rating).lower()}): {vector}"
+
+
+def _rated(vector: str) -> tuple[object, object]:
+    # Few mails hold a vector, and memory is for those who use it. The library only counts: it refuses what people
+    # write, such as small letters, and does not say what belongs there.
+    from cvss import CVSS3, CVSS4
+
+    if vector.startswith("CVSS:4.0"):
+        four = CVSS4(vector)
+        return four.base_score, four.severity
+    three = CVSS3(vector)
+    return three.scores()[0], three.severities()[0]
