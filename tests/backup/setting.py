@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,15 @@ from mailbox_service.adapters.database.backup_file import SECRET_COLUMNS, SECRET
 from mailbox_service.adapters.database.portable import Row, rows_of, tables_of
 from mailbox_service.adapters.database.restoration import copy_in, copy_out
 from mailbox_service.adapters.database.storage import Database
+from mailbox_service.adapters.database.transaction import SqlTransaction
 from mailbox_service.adapters.database.verification import promises
 from mailbox_service.adapters.secrets import TokenSecrets
 from mailbox_service.app.wiring import token_key
+from mailbox_service.core.case import Ask, Facts, Resolution, Stage
 from mailbox_service.core.labels import Label, Said
 from mailbox_service.services.mailboxes import Mailbox
-from mailbox_service.services.ports import FolderId, FolderState, MessageId
+from mailbox_service.services.ports import CaseId, Confirmation, FolderId, FolderState, MessageId
+from mailbox_service.services.ports.casework import COMMANDS
 from tests.database.setting import NOW
 from tests.services.bench import BOX, Bench, letter
 
@@ -73,7 +76,36 @@ async def lived(bench: Bench) -> FolderId:
     await bench.post_to(inbox.id, 5, letter("report last", "late@research.example"), junk=False)
     stored = bench.raw(letter("report not yet worked", "unworked@research.example"))
     await bench.intake.store([stored])
+    bench.database.run(worked)
     return inbox.id
+
+
+def worked(tx: SqlTransaction) -> None:
+    """The second case has something in every column, and a question about it waits for its answer."""
+    case, message = CaseId(2), MessageId(4)
+    found = tx.case_for_update(case)
+    state = replace(
+        found.state,
+        stage=Stage.NEEDS_INFO,
+        facts=Facts(severity="CVSS:3.1/AV:N", credit="Max \u2013 \U0001f41e", embargo=NOW + timedelta(days=90)),
+        owner="ada",
+        reporters=(*found.state.reporters, "second@research.example"),
+        participants=("expert@company.example",),
+        resolution=Resolution.DUPLICATE,
+        duplicate_of="CVE-2025-12345",
+        stage_since=NOW,
+        answered_at=NOW,
+        told_at=NOW,
+        promised_at=NOW,
+        released_at=NOW,
+        published_at=NOW,
+        details_at=NOW,
+        asked=frozenset(Ask),
+        reminded=True,
+    )
+    tx.save_case(replace(found, state=state), state.version, NOW + timedelta(days=7))
+    until = NOW + timedelta(days=2)
+    tx.add_confirmation(Confirmation(message, case, 1, "<q@us.example>", "max@research.example", COMMANDS, "", until))
 
 
 async def opened(bench: Bench, *, uidnext: int, uidvalidity: int = UIDVALIDITY) -> FolderState:

@@ -44,6 +44,9 @@ async def test_every_row_comes_back_and_the_service_goes_on(
     assert after.keys() == life.contents.keys()
     assert {name for name in after if after[name] != life.contents[name]} == CHANGED
     assert broken_promises(empty) == {}
+    # A column that is empty everywhere would prove nothing.
+    (columns,) = rows(empty, "select * from cases where id = 2")
+    assert [name for name, value in columns._mapping.items() if value is None] == ["closed_at", "sketch"]
     assert migrating.differences(empty) == []
     back_up(empty, tmp_path / "again")  # from there into the other one
     other = new_database("sqlite" if not empty.is_sqlite else "postgres")
@@ -162,7 +165,7 @@ def test_rows_of_a_backup_go_through_the_migrations_that_came_after_it(
     )
     monkeypatch.setattr(migrating, "scripts_folder", lambda: later)
     restore(empty, life.backup)
-    assert {row.shout for row in rows(empty, "select shout from cases")} == {"RECEIVED"}
+    assert {row.shout for row in rows(empty, "select shout from cases")} == {"RECEIVED", "NEEDS_INFO"}
 
 
 def test_a_schema_of_a_newer_program_is_neither_backed_up_nor_restored(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import stat
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,9 @@ from alembic.script import ScriptDirectory
 from mailbox_service.adapters.database import migrating, schema
 from mailbox_service.adapters.database.storage import Database
 from mailbox_service.adapters.database.tables import metadata
+from mailbox_service.core.case import CaseState, Stage
 from mailbox_service.errors import PermanentError, TemporaryError
+from mailbox_service.services.ports import CaseId
 
 
 def opened(url: str) -> Database:
@@ -96,6 +100,48 @@ def test_cases_and_messages_on_file_survive_the_coming_of_examples_and_their_goi
             command.downgrade(config, "0003")
             assert not sa.inspect(connection).has_table("example")
             assert connection.scalar(sa.text("select ref from cases")) == "SEC-1"
+    finally:
+        database.close()
+
+
+def test_cases_on_file_can_be_worked_after_the_coming_of_casework_and_are_there_after_its_going(empty_url: str) -> None:
+    database = opened(empty_url)
+    config = migrating._config()
+    try:
+        with database.engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0004")
+            for ref, stage, reporter in (("SEC-1", "received", "'r@x.example'"), ("SEC-2", "closed", "null")):
+                connection.execute(
+                    sa.text(
+                        "insert into cases (ref, mailbox, stage, reporter, subject, opened_at)"
+                        f" values ('{ref}', 'security', '{stage}', {reporter}, 's', '2026-11-23 12:00:00+00')"
+                    )
+                )
+        assert migrating.migrate(database) == ("0004", schema.REVISION)
+        assert migrating.differences(database) == []
+        before = CaseState("SEC-1", datetime(2026, 11, 23, 12, tzinfo=UTC), reporters=("r@x.example",))
+        records = database.run(lambda tx: [tx.case_for_update(CaseId(number)) for number in (1, 2)])
+        assert [one.state for one in records] == [
+            before,
+            replace(before, ref="SEC-2", stage=Stage.CLOSED, reporters=()),
+        ]
+        # JSON's own null is as empty as that of SQL.
+        database.run(lambda tx: tx.connection.execute(sa.text("update cases set facts = 'null', reporters = 'null'")))
+        assert database.run(lambda tx: tx.case_for_update(CaseId(1))).state == before
+        database.run(lambda tx: tx.save_case(replace(records[0], state=replace(before, owner="ada")), 0, None))
+        with database.engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.downgrade(config, "0004")
+            assert not sa.inspect(connection).has_table("confirmation")
+            assert "owner" not in {column["name"] for column in sa.inspect(connection).get_columns("cases")}
+            assert connection.execute(sa.text("select ref, stage from cases order by id")).all() == [
+                ("SEC-1", "received"),
+                ("SEC-2", "closed"),
+            ]
+        # And once more: what was worked before it went is a case like any other.
+        assert migrating.migrate(database) == ("0004", schema.REVISION)
+        assert database.run(lambda tx: tx.case_for_update(CaseId(1))).state == before
     finally:
         database.close()
 

@@ -384,6 +384,11 @@ async def test_a_person_turns_a_case_into_spam(bench: Bench) -> None:
     await decide(bench, 0, "spam")
     assert (bench.dispositions(), bench.cases()[0]["stage"]) == (["spam"], "closed")
     assert bench.events("SEC-2026-0001") == ["opened", "closed"]
+    case = bench.cases()[0]["ref"]
+    row = bench.database.run(lambda tx: tx.case_row(case))
+    assert (row["resolution"], row["stage_since"], row["closed_at"]) == ("spam", bench.now, bench.now)
+    closed = bench.database.run(lambda tx: tx.journal_of(row["id"]))[-1]
+    assert closed["data"] == {"from": "received", "to": "closed", "resolution": "spam"}
 
 
 async def test_a_held_message_that_is_released_becomes_a_case_or_is_tried_again(bench: Bench) -> None:

@@ -10,7 +10,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from mailbox_service.adapters.database.sql import Sql
-from mailbox_service.adapters.database.tables import cases, confirmation, journal, message, outbound, storable
+from mailbox_service.adapters.database.tables import (
+    UtcDateTime,
+    cases,
+    confirmation,
+    journal,
+    message,
+    outbound,
+    storable,
+)
 from mailbox_service.core.case import (
     Ask,
     CaseState,
@@ -29,7 +37,7 @@ from mailbox_service.services.ports import CaseId, MessageId, OutboundId
 
 # "Nothing falls due": NULL says that nobody has looked yet. Far from the last day a datetime can hold, because a
 # server in another zone writes it in its own time.
-NEVER = datetime(9000, 1, 1, tzinfo=UTC)
+EPOCH, NEVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 OPEN_SHOWN = 500
 REFERENCES_SENT = 10  # besides the first
 
@@ -46,10 +54,11 @@ _DUE = (
     sa.select(_c.id)
     .where(
         sa.or_(_c.next_due_at.is_(None), _c.next_due_at <= sa.bindparam("b_now")),
-        _c.mailbox.in_(sa.bindparam("b_mailboxes", expanding=True)),
+        # Each coalesce() keeps SQLite from going through all cases, by mailbox or by date: few of them are due.
+        sa.func.coalesce(_c.mailbox, "").in_(sa.bindparam("b_mailboxes", expanding=True)),
         _c.quiet.is_(sa.false()),
     )
-    .order_by(_c.next_due_at.nulls_first(), _c.id)
+    .order_by(sa.func.coalesce(_c.next_due_at, sa.literal(EPOCH, UtcDateTime)), _c.id)
     .limit(sa.bindparam("b_limit"))
     .with_for_update(skip_locked=True)
 )
