@@ -19,7 +19,15 @@ from mailbox_service.adapters.templates import Templates
 from mailbox_service.app.clock import monotonic, now
 from mailbox_service.app.tasks import end, kept_alive
 from mailbox_service.app.vigil import VIGIL_SECONDS, disk_trouble, senses_of_all
-from mailbox_service.app.wiring import alarm_channels, imap_source, listeners, mailbox_of, smtp_account, token_key
+from mailbox_service.app.wiring import (
+    alarm_channels,
+    authenticator,
+    imap_source,
+    listeners,
+    mailbox_of,
+    smtp_account,
+    token_key,
+)
 from mailbox_service.config import Config
 from mailbox_service.errors import MailboxServiceError, PermanentError
 from mailbox_service.services import reconciliation
@@ -55,7 +63,7 @@ class Service:
         self.tasks: list[asyncio.Task[None]] = []  # once running
         self.mailboxes = {m.name: mailbox_of(m) for m in config.mailboxes}
         key = token_key(TokenSecrets.load_or_create(config.secret_file), instance, former)
-        correspondence = Correspondence(key, config.outbox.give_up_after)
+        self.correspondence = correspondence = Correspondence(key, config.outbox.give_up_after)
         # Jitter needs no secrecy.
         timing = Timing(now, random.random, config.database.lease)
         mails_waiting = Bell()
@@ -73,6 +81,7 @@ class Service:
             timing,
             mails_waiting=mails_waiting,
             meter=meter,
+            authenticator=authenticator(config),
         )
         self.outbox = Outbox(
             database,

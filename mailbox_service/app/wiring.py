@@ -59,6 +59,7 @@ def mailbox_of(config: MailboxConfig) -> Mailbox:
         ),
         canary=CanaryPlan(config.canary.interval, config.canary.deadline) if config.canary else None,
         bounce_address=config.smtp.envelope_from,
+        reply_to=config.reply_to,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mailbox_service.cli import message, outbox
+from mailbox_service.cli import case_work, message, outbox
 from mailbox_service.cli.hints import hints_in, show_hints
 from mailbox_service.cli.invocation import AsJson, Invocation, Limit, OfMailbox, known_mailbox
 from mailbox_service.cli.output import Column, facts, heading, listing, passage, shown, write_json
@@ -112,3 +112,6 @@ def _told(data: Mapping[str, object]) -> str:
     told = {key: value for key, value in data.items() if key != "hints" and value not in (None, "")}
     given = [f"{key.replace('_', ' ')}: {shown(value)}" for key, value in told.items()]
     return f" ({', '.join(given)})" if given else ""
+
+
+case_work.register(app)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(name="message", help="Everything that came in.", no_args_is_help=True)
 
-Dispositions = Literal["case", "attached", "redirect", "spam", "automatic", "bounce", "hold"]
+Dispositions = Literal["case", "attached", "redirect", "spam", "automatic", "bounce", "hold", "answer"]
 States = Literal["waiting", "done", "held"]
 Decisions = Literal["case", "redirect", "spam"]
 Id = Annotated[

@@ -38,6 +38,7 @@ from mailbox_service.config.values import (
     Host,
     Line,
     LoadContext,
+    ReplyAddress,
     Size,
     TimeOfDay,
     Url,
@@ -290,6 +291,7 @@ class Mailbox(Section):
     smtp: Smtp
     authserv_id: Domain | None = None
     dkim: bool = True
+    reply_to: ReplyAddress | None = None
     maintainers: tuple[Maintainer, ...]
     reference: str = "SEC-{year}-{number:04d}"
     time_zone: Zone = "UTC"

@@ -157,6 +157,12 @@ def _check_envelope_sender(value: str) -> str:
     return value
 
 
+def _check_reply_address(value: str) -> str:
+    if PLACEHOLDER not in value:
+        raise problem(f"has no place for the token of each mail; write it as security+{PLACEHOLDER}@example.org")
+    return _check_envelope_sender(value)
+
+
 def _check_domain(value: str) -> str:
     if _DOMAIN.fullmatch(value) is None:
         raise problem("is no domain; write it as example.org")
@@ -248,6 +254,7 @@ TimeOfDay = Annotated[time, BeforeValidator(parse_time_of_day)]
 Zone = Annotated[str, AfterValidator(_check_zone)]
 Address = Annotated[str, AfterValidator(_check_address)]
 EnvelopeSender = Annotated[str, AfterValidator(_check_envelope_sender)]
+ReplyAddress = Annotated[str, AfterValidator(_check_reply_address)]
 Domain = Annotated[str, AfterValidator(_check_domain)]
 Host = Annotated[str, AfterValidator(_check_host)]
 Line = Annotated[str, AfterValidator(_check_line)]

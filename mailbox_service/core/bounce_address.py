@@ -1,8 +1,9 @@
-"""The keyed envelope sender of each outgoing mail (VERP): where a bounce comes back to names the mail it is about.
+"""The keyed addresses of each outgoing mail: its envelope sender (VERP) names the mail that a bounce is about, its
+Reply-To the mail that a person answers, for clients and ticket systems that name no Message-ID.
 
-A pattern such as `security+{token}@example.org` is filled with `b<row>.<mac>`. The MAC is bound to the mailbox, the row
-and the row's Message-ID, which itself is bound to cause, kind and recipient: a token says nothing of any other row, not
-even where a restored database numbers its rows again.
+A pattern such as `security+{token}@example.org` is filled with `b<row>.<mac>`, or `r<row>.<mac>` for answers. The MAC
+is bound to the mailbox, the row and the row's Message-ID, which itself is bound to cause, kind and recipient: a token
+says nothing of any other row, not even where a restored database numbers its rows again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ TOKENS = 5
 # Twelve digits of a row: a mail every millisecond for thirty years.
 LONGEST_TOKEN = "b" + "9" * 12 + "." + "a" * tokens.SHORT_TOKEN_CHARS
 
+_REPLY = "reply"
+
 
 @dataclass(frozen=True, slots=True)
 class BounceToken:
@@ -38,11 +41,7 @@ def bounce_address(pattern: str, key: TokenKey, *, mailbox: str, row: int, messa
 
 def bounce_tokens(pattern: str, addresses: Iterable[str]) -> tuple[BounceToken, ...]:
     """The tokens in those of `addresses` that have the form of the pattern, whatever case servers made of them."""
-    if PLACEHOLDER not in pattern:
-        return ()
-    form = _form(pattern)
-    found = (form.fullmatch(address.strip().strip("<>").lower()) for address in addresses)
-    return tuple(dict.fromkeys(BounceToken(int(one[1]), one[2]) for one in found if one))[:TOKENS]
+    return _tokens(pattern, addresses, "b")
 
 
 def is_of(token: BounceToken, key: TokenKey, *, mailbox: str, message_id: str) -> bool:
@@ -50,8 +49,32 @@ def is_of(token: BounceToken, key: TokenKey, *, mailbox: str, message_id: str) -
     return tokens.is_bounce_token(key, token.mac, mailbox=mailbox, row=token.row, message_id=message_id)
 
 
+def reply_address(pattern: str, key: TokenKey, *, mailbox: str, row: int, message_id: str) -> str:
+    """The Reply-To of one row."""
+    mac = tokens.bounce_token(key, mailbox=mailbox, row=row, message_id=message_id, use=_REPLY)
+    return pattern.replace(PLACEHOLDER, f"r{row}.{mac}")
+
+
+def reply_tokens(pattern: str | None, addresses: Iterable[str]) -> tuple[BounceToken, ...]:
+    """As `bounce_tokens`, of addresses that answers come to. They prove nothing before `is_reply_to` says so."""
+    return _tokens(pattern or "", addresses, "r")
+
+
+def is_reply_to(token: BounceToken, key: TokenKey, *, mailbox: str, message_id: str) -> bool:
+    """Whether we made the token for answers to the row of that Message-ID."""
+    return tokens.is_bounce_token(key, token.mac, mailbox=mailbox, row=token.row, message_id=message_id, use=_REPLY)
+
+
+def _tokens(pattern: str, addresses: Iterable[str], letter: str) -> tuple[BounceToken, ...]:
+    if PLACEHOLDER not in pattern:
+        return ()
+    form = _form(pattern, letter)
+    found = (form.fullmatch(address.strip().strip("<>").lower()) for address in addresses)
+    return tuple(dict.fromkeys(BounceToken(int(one[1]), one[2]) for one in found if one))[:TOKENS]
+
+
 @lru_cache(maxsize=64)
-def _form(pattern: str) -> re.Pattern[str]:
+def _form(pattern: str, letter: str) -> re.Pattern[str]:
     before, _, after = pattern.lower().partition(PLACEHOLDER)
-    token = rf"b([1-9][0-9]{{0,11}})\.([a-z2-7]{{{tokens.SHORT_TOKEN_CHARS}}})"
+    token = rf"{letter}([1-9][0-9]{{0,11}})\.([a-z2-7]{{{tokens.SHORT_TOKEN_CHARS}}})"
     return re.compile(re.escape(before) + token + re.escape(after), re.ASCII)

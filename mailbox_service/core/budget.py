@@ -155,6 +155,11 @@ def in_maintainers_name_key(mailbox: str, maintainer: str, now: datetime) -> Key
     return (f"{mailbox}/maintainer/{maintainer.lower()}", day)
 
 
+def turns_key(mailbox: str, case: str, person: str, now: datetime) -> Key:
+    """The counter of what one person wrote in one case in this hour."""
+    return (f"{mailbox}/turns/{case}/{person.lower()}", hour_of(now))
+
+
 def failures_key(mailbox: str, now: datetime) -> Key:
     """The counter of our mails that failed for good in this hour."""
     return (f"{mailbox}/failures", hour_of(now))

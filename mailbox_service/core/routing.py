@@ -12,6 +12,9 @@ from mailbox_service.core.automatic import Automatic, AutomaticMail
 from mailbox_service.core.evidence import Authentication, AuthResult
 from mailbox_service.core.message import Address
 
+# Why a message is held that every attempt to work it failed on.
+EXHAUSTED = "could not be worked in five attempts"
+
 
 class Outcome(StrEnum):
     """What a sorter says of a mail."""
@@ -32,6 +35,7 @@ class Disposition(StrEnum):
     AUTOMATIC = "automatic"
     BOUNCE = "bounce"
     HOLD = "hold"
+    ANSWER = "answer"  # a maintainer's, to a mail of ours that belongs to no case
 
 
 class Answer(StrEnum):
@@ -57,6 +61,7 @@ class Subject:
     quiet: bool
     addressed_to_us: bool  # one of the mailbox's addresses stands in To or Cc
     from_ourselves: bool  # From is one of the mailbox's own addresses
+    from_maintainer: bool = False  # From names a maintainer, which proves nothing
     from_team: bool = False  # From is the address that redirects point to
     addressed_to_team: bool = False  # that address stands in To or Cc
     service_mail: bool = False  # carries the loop header of a service like this one, ours or another's
@@ -70,6 +75,7 @@ class Thread:
     copy_of: int | None = None  # the same mail came before by another way and was answered: that message
     copy_case: int | None = None  # and the case it is in
     own_case: int | None = None  # names a mail of ours to this very sender, in this case (token T)
+    own_mail: bool = False  # names a mail of ours to this very sender that belongs to no case, such as a digest
     own_redirect: int | None = None  # names our redirect to this very sender; the message that was redirected
     same_sender_case: int | None = None  # names an earlier mail of the same From in this open case
     related_case: str | None = None  # reference of a case that it names in any other way
@@ -128,8 +134,15 @@ def route(subject: Subject, thread: Thread, *, ack_unauthenticated: bool = True)
         # Tokens leak with quotes and copies, so a token alone adds to the case but proves nobody.
         verified = subject.authentication.result is AuthResult.PASS
         return Routing(Disposition.ATTACHED, "answers a mail of ours", case=thread.own_case, verified=verified)
+    if thread.own_mail and subject.from_maintainer:
+        return Routing(Disposition.ANSWER, "answers a mail of ours to a maintainer")
     if thread.same_sender_case is not None and subject.automatic.kind in _PEOPLE:
         return Routing(Disposition.ATTACHED, "refers to an earlier mail of the same From", case=thread.same_sender_case)
+    if subject.from_maintainer and thread.related_case is not None:
+        # Whoever writes in a maintainer's name about a case has a mail of ours to answer. A case of its own would tell
+        # the outside of it.
+        why = f"names a maintainer as its sender and refers to {thread.related_case}, without proof"
+        return Routing(Disposition.HOLD, why)
     return _by_sorter(subject, thread, ack_unauthenticated)
 
 

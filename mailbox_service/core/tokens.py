@@ -32,6 +32,15 @@ def message_id(key: TokenKey, *, cause: str, kind: str, recipient: str, domain: 
     return f"<{key.generation}.{_token(key.secret, 'message-id', cause, kind, recipient.lower())}@{domain}>"
 
 
+_OURS = re.compile(r"<[0-9]{1,9}\.[0-9a-f]{32}@([^>]+)>", re.ASCII)
+
+
+def may_be_ours(message_id: str, domain: str) -> bool:
+    """Whether a Message-ID has the form of ours for `domain`; whether we made it only the outbox knows."""
+    found = _OURS.fullmatch(message_id)
+    return found is not None and found[1].lower() == domain.lower()
+
+
 def loop_marker(key: TokenKey, address: str) -> str:
     """The value of our loop header for one mailbox; only we can make it."""
     return _token(key.secret, "loop", address.lower())
@@ -63,19 +72,22 @@ def is_loop_marker(key: TokenKey, value: str, address: str) -> bool:
     return any(value.startswith(_token(secret, "loop", address.lower())) for secret in (key.secret, *key.former))
 
 
-def bounce_token(key: TokenKey, *, mailbox: str, row: int, message_id: str) -> str:
-    """`SHORT_TOKEN_CHARS` of `a` to `z` and `2` to `7`, to stand in the envelope sender of one row of the outbox."""
-    return _bounce_token(key.secret, mailbox, row, message_id)
+def bounce_token(key: TokenKey, *, mailbox: str, row: int, message_id: str, use: str = "bounce") -> str:
+    """`SHORT_TOKEN_CHARS` of `a` to `z` and `2` to `7`, to stand in an address of one row of the outbox.
+
+    `use` is what the address is for: "bounce" for the envelope sender, "reply" for the Reply-To.
+    """
+    return _bounce_token(key.secret, mailbox, row, message_id, use)
 
 
-def is_bounce_token(key: TokenKey, token: str, *, mailbox: str, row: int, message_id: str) -> bool:
-    """Whether we made the token for this very row, with whatever secret."""
-    made = (_bounce_token(secret, mailbox, row, message_id) for secret in (key.secret, *key.former))
+def is_bounce_token(key: TokenKey, token: str, *, mailbox: str, row: int, message_id: str, use: str = "bounce") -> bool:
+    """Whether we made the token for this very row and use, with whatever secret."""
+    made = (_bounce_token(secret, mailbox, row, message_id, use) for secret in (key.secret, *key.former))
     return any(hmac.compare_digest(token, one) for one in made)
 
 
-def _bounce_token(secret: bytes, mailbox: str, row: int, message_id: str) -> str:
-    digest = _digest(secret, "bounce", mailbox, str(row), message_id)
+def _bounce_token(secret: bytes, mailbox: str, row: int, message_id: str, use: str) -> str:
+    digest = _digest(secret, use, mailbox, str(row), message_id)
     return base64.b32encode(digest).decode().lower()[:SHORT_TOKEN_CHARS]
 
 

@@ -125,7 +125,8 @@ def _tell(
     now: datetime,
 ) -> None:
     mailbox, report = bounce.mailbox, bounce.report
-    if row.attached_message is not None and report.status.startswith((*_TOO_LARGE, *_CONTENT)):
+    attached = row.attached_message is not None and row.role == "maintainer"
+    if attached and report.status.startswith((*_TOO_LARGE, *_CONTENT)):
         told.mails.append(correspondence.without_attachment(mailbox, row))
     elif row.kind in UNMOURNED:
         return

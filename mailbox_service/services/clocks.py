@@ -11,6 +11,8 @@ import structlog
 
 from mailbox_service.core.routing import Disposition
 from mailbox_service.errors import TemporaryError
+from mailbox_service.services.conversation import overdue
+from mailbox_service.services.conversation.contexts import listed
 from mailbox_service.services.correspondence import LISTED_LINES, Correspondence
 from mailbox_service.services.intake import Timing
 from mailbox_service.services.mailboxes import Mailbox, Mailboxes, clean, written_moment
@@ -77,7 +79,13 @@ def fall_due(
             continue
         cause, lines = tx.collect(name, channel, recipient, COLLECTED_AT_ONCE)
         if lines:
-            mails += _mails(mailbox, correspondence, channel, recipient, cause, lines, now)
+            open_cases = open_on_mondays(tx, mailbox, now) if channel == "digest" else []
+            mails += _mails(mailbox, correspondence, channel, recipient, cause, lines, now, open_cases)
+    for mailbox in mailboxes.values():
+        if open_cases := open_on_mondays(tx, mailbox, now):
+            context = _digest([]) | {"open": open_cases}
+            mails += correspondence.collected(mailbox, "digest", f"monday:{now.date()}", context)
+    mails += overdue.fall_due(tx, mailboxes, correspondence, now)
     tx.add_mails(mails, now, now + correspondence.lifetime)
     tx.forget_budgets(now - BUDGETS_KEPT)
     return len(mails)
@@ -103,6 +111,20 @@ def next_digest(after: datetime, mailbox: Mailbox) -> datetime:
     return today if today > after else today + timedelta(days=1)
 
 
+def open_on_mondays(tx: Transaction, mailbox: Mailbox, now: datetime) -> list[dict[str, object]]:
+    """The open cases, once on a Monday from the time of the digest on, whether it has other news or not."""
+    monday = now.weekday() == 0 and now.time() >= mailbox.notices.digest_at
+    name = f"monday/{mailbox.name}"
+    if not monday or tx.setting(name) == str(now.date()):
+        return []
+    since = datetime.combine(now.date(), mailbox.notices.digest_at, UTC)
+    # What came after has just been told of.
+    found = [one for one in tx.open_cases_of(mailbox.name) if not one.quiet and one.state.opened_at < since]
+    if found:
+        tx.put_setting(name, str(now.date()))
+    return [listed(one, mailbox) for one in found[:LISTED_LINES]]
+
+
 def _mails(
     mailbox: Mailbox,
     correspondence: Correspondence,
@@ -111,6 +133,7 @@ def _mails(
     cause: str,
     lines: Sequence[CollectedLine],
     now: datetime,
+    open_cases: list[dict[str, object]],
 ) -> list[NewMail]:
     match channel:
         case "acknowledgements":
@@ -127,7 +150,7 @@ def _mails(
         case "summary":
             return correspondence.collected(mailbox, "summary", cause, _summary(lines))
         case _:
-            return correspondence.collected(mailbox, "digest", cause, _digest(lines))
+            return correspondence.collected(mailbox, "digest", cause, _digest(lines) | {"open": open_cases})
 
 
 def _summary(lines: Sequence[CollectedLine]) -> dict[str, object]:

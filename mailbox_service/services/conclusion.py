@@ -12,6 +12,7 @@ from datetime import datetime
 
 from mailbox_service.core import tokens
 from mailbox_service.core.automatic import LOOP_MARKER, Automatic
+from mailbox_service.core.bounce_address import is_reply_to
 from mailbox_service.core.budget import (
     SENDER_LIMIT,
     AnswerBudget,
@@ -21,18 +22,26 @@ from mailbox_service.core.budget import (
     messages_added_key,
     new_cases_key,
 )
-from mailbox_service.core.case import Event
-from mailbox_service.core.delivery_report import Fate
+from mailbox_service.core.case import CaseState
 from mailbox_service.core.evidence import AuthResult
 from mailbox_service.core.labels import Label, Said
 from mailbox_service.core.message import Encryption
-from mailbox_service.core.routing import Answer, Disposition, Outcome, Routing, Subject, Thread, answer_refusal, route
+from mailbox_service.core.routing import Answer, Disposition, Routing, Subject, Thread, route
 from mailbox_service.services import bounces
 from mailbox_service.services.canary import CAME_BACK, came_back, stamp_of
+from mailbox_service.services.conversation import hear, outlook
 from mailbox_service.services.correspondence import Correspondence
+from mailbox_service.services.decided import (
+    SUBJECT_CHARS,
+    Decision,
+    answered_of,
+    as_decided,
+    entry_of,
+    finished_of,
+    item_of,
+)
 from mailbox_service.services.mailboxes import Mailbox, Mailboxes, clean
 from mailbox_service.services.ports import (
-    MARK_OF,
     CaseId,
     CollectedItem,
     Finished,
@@ -44,17 +53,14 @@ from mailbox_service.services.ports import (
     OutboundId,
     Transaction,
 )
-from mailbox_service.services.triage import OpenCases, duplicate_hint, hints_written
+from mailbox_service.services.triage import OpenCases
 from mailbox_service.services.understanding import Understood
-from mailbox_service.sorting.triage import Hint
 
-DECIDED_BY_PERSON = "decided by a person"
 REDIRECT_ANSWERED = "its redirect was answered"
 # Who says of a redirected message that it is a report; the journal of the case has the name.
 THE_SENDER = "the sender"
 UNREADABLE_BOUNCE = "a mail of ours came back, and the report cannot be read: please look"
 TOO_LARGE = "larger than max_message_size: only its header was fetched"
-SUBJECT_CHARS = 500
 # A maintainer's mail program that answers every notice, and carries no sign of being one, must not cause a notice by
 # each of its answers. A person whose mail server proves nothing writes less on a day, and the digest names the rest.
 UNPROVEN_IN_MAINTAINERS_NAME_PER_DAY = 10
@@ -82,38 +88,6 @@ class Named:
     open: bool
     answered: bool
     content_sha256: str | None
-
-
-@dataclass(slots=True)
-class Decision:
-    understood: Understood
-    mailbox: Mailbox
-    routing: Routing
-    case: OpenCase | None
-    answer: Answer
-    no_answer: str
-    related: OpenCase | None = None  # the case of this very batch that it names without proof
-    returned: KnownOutbound | None = None  # the mail of ours that came back with it
-    owed: bool = False  # the sender's own limit is reached: acknowledged together with others, once a day
-
-    @property
-    def unreadable_bounce(self) -> bool:
-        """A mail of ours came back, and what became of it is not said in words we know."""
-        report, returned = self.understood.report, self.returned
-        return report is not None and returned is not None and report.about(returned.recipient).fate is Fate.UNKNOWN
-
-    @property
-    def hints(self) -> list[Hint]:
-        """For the maintainers, about the case that the message opens."""
-        if self.case is None or self.case.sealed or self.routing.with_redirected is not None:
-            return []
-        duplicate = duplicate_hint(self.case)
-        return [*self.understood.triage.hints, *([duplicate] if duplicate is not None else [])]
-
-    @property
-    def relation(self) -> str | None:
-        """The reference of the case that it probably belongs to."""
-        return self.routing.relation or (self.related.ref if self.related is not None else None)
 
 
 @dataclass(slots=True)
@@ -154,12 +128,14 @@ def conclude(
         desk.write(decision, writes)
     told = bounces.tell(tx, desk.reports(decisions), correspondence, now)
     writes.add(told)
-    tx.add_journal(writes.journal, now)
     tx.seal([c.id for c in desk.cases.values() if c.id is not None and c.sealed])
+    tx.add_journal(writes.journal, now)
+    tx.finish(writes.finished, now)
+    # What people say is heard once their messages are part of their cases: then their threads end with them.
+    desk.converse(tx, decisions, writes)
     tx.add_mails(writes.mails, now, now + correspondence.lifetime)
     tx.add_collected(writes.collected, now)
     tx.spend(desk.budget.spent | told.spent)
-    tx.finish(writes.finished, now)
     for mailbox, stamp, junk in desk.canaries:
         came_back(tx, mailbox, correspondence, stamp, junk=junk, now=now)
     for decision in decisions:
@@ -170,7 +146,7 @@ def conclude(
     return Concluded(
         tuple((d.understood.claim.id, d.routing.disposition, d.case.ref if d.case else "") for d in decisions),
         len(batch) - len(mine),
-        any(d.routing.with_redirected is not None for d in decisions),
+        desk.more or any(d.routing.with_redirected is not None for d in decisions),
         frozenset(desk.crowded),
         tuple(told.unheard),
     )
@@ -190,11 +166,12 @@ class _Desk:
         self.mailboxes, self.correspondence, self.now = mailboxes, correspondence, now
         self.new_cases: list[OpenCase] = []
         self.crowded: set[str] = set()  # mailboxes whose new cases are told of together in this hour
+        self.more = False  # messages that came before wait to be worked again
         self.canaries: list[tuple[Mailbox, str, bool]] = []  # mailbox, stamp, found in Junk
         self.cases: dict[int, OpenCase] = {}  # number by which routing knows a case -> case
         self._numbers: dict[int, int] = {}  # identity of the object -> number
         names = sorted({n for u in batch for n in (*u.names, u.message.message_id) if n is not None})
-        rows = sorted({OutboundId(t.row) for u in batch for t in u.bounce_tokens})
+        rows = sorted({OutboundId(t.row) for u in batch for t in (*u.bounce_tokens, *u.reply_tokens)})
         self.outbound: dict[str, list[KnownOutbound]] = {}
         self.numbered: dict[OutboundId, KnownOutbound] = {}
         self.named: dict[str, list[Named]] = {}
@@ -233,6 +210,8 @@ class _Desk:
             decision.related = self._named_in_batch(understood)
         elif routing.disposition is Disposition.BOUNCE:
             decision.returned = self._returned(understood)
+        elif routing.disposition in (Disposition.ATTACHED, Disposition.ANSWER):
+            decision.answered = self._answered(understood, in_case=routing.disposition is Disposition.ATTACHED)
         if routing.with_redirected is not None and case is not None:
             self._redirected[routing.with_redirected] = case
         if routing.answer is not Answer.NOTHING:
@@ -258,7 +237,7 @@ class _Desk:
             verified = understood.authentication.result is AuthResult.PASS
             return Routing(Disposition.ATTACHED, REDIRECT_ANSWERED, case=case, verified=verified)
         if understood.claim.decided is not None:
-            return _as_decided(understood, understood.claim.decided, mailbox)
+            return as_decided(understood, understood.claim.decided, mailbox)
         if (stamp := stamp_of(understood, mailbox, self.correspondence.key)) is not None:
             self.canaries.append((mailbox, stamp, understood.claim.junk))
             return Routing(Disposition.AUTOMATIC, CAME_BACK)
@@ -302,13 +281,14 @@ class _Desk:
             return Thread(copy_of=int(copied.id), copy_case=case)
         mailbox, sender = understood.claim.mailbox, understood.sender_key
         ours = self._ours(understood)
-        to_sender = [k for k in ours if sender and k.recipient.lower() == sender]
+        to_sender = self._to_sender(understood)
         named = [k for name in understood.names for k in self.named.get(name, ()) if k.mailbox == mailbox]
         # A bounce or an automatic reply comes from somebody else than the mail it answers went to, and joins nothing:
         # that it names a mail of ours is enough to write it into the journal.
         speaks_for_itself = understood.automatic.kind in (Automatic.BOUNCE, Automatic.RECEIPT, Automatic.REPLY)
         own_case = next((k for k in (ours if speaks_for_itself else to_sender) if k.case_id is not None), None)
         redirect = next((k for k in to_sender if k.kind == "redirect"), None)
+        own_mail = any(k.case_id is None and k.role == "maintainer" for k in to_sender)
         earlier = next((k for k in named if sender and k.sender == sender and k.case is not None and k.open), None)
         related = next(
             (k.case_ref for k in ours if k.case_ref), next((k.case.ref for k in named if k.case and k.case.ref), None)
@@ -316,6 +296,8 @@ class _Desk:
         if own_case is not None:
             self._existing_case(own_case.case_id, own_case.case_ref, own_case.case_sealed, mailbox)
             return Thread(own_case=self._existing[CaseId(own_case.case_id or 0)], ours=True)
+        if own_mail:
+            return Thread(own_mail=True, ours=True)
         if redirect is not None and redirect.about in self._redirected:
             return Thread(own_case=self._number(self._redirected[redirect.about]), ours=True)
         if redirect is not None:
@@ -327,13 +309,34 @@ class _Desk:
             return Thread(ours=True)
         return Thread(related_case=related, ours=bool(ours))
 
+    def _to_sender(self, understood: Understood) -> list[KnownOutbound]:
+        """Our mails that it names and that went to its From, the nearest first."""
+        sender = understood.sender_key
+        return [k for k in self._ours(understood) if sender and k.recipient.lower() == sender]
+
+    def _answered(self, understood: Understood, *, in_case: bool) -> KnownOutbound | None:
+        return next((k for k in self._to_sender(understood) if (k.case_id is not None) == in_case), None)
+
     def _ours(self, understood: Understood) -> list[KnownOutbound]:
         """Our mails that the message names; of a bounce the one that came back, where it proves one."""
         returned = self._returned(understood)
         if returned is not None:
             return [returned]
         named = (k for name in understood.names for k in self.outbound.get(name, ()))
-        return [*self._named_by_address(understood), *(k for k in named if k.mailbox == understood.claim.mailbox)]
+        by_address = [*self._answered_by_address(understood), *self._named_by_address(understood)]
+        return [*by_address, *(k for k in named if k.mailbox == understood.claim.mailbox)]
+
+    def _answered_by_address(self, understood: Understood) -> list[KnownOutbound]:
+        """The mails to whose keyed Reply-To it was written."""
+        mailbox, key = understood.claim.mailbox, self.correspondence.key
+        rows = ((token, self.numbered.get(OutboundId(token.row))) for token in understood.reply_tokens)
+        return [
+            row
+            for token, row in rows
+            if row is not None
+            and row.mailbox == mailbox
+            and is_reply_to(token, key, mailbox=mailbox, message_id=row.message_id)
+        ]
 
     def _returned(self, understood: Understood) -> KnownOutbound | None:
         return bounces.returned_mail(understood, self._named_by_address(understood), self.outbound)
@@ -432,13 +435,27 @@ class _Desk:
     def write(self, decision: Decision, writes: Writes) -> None:
         understood, routing, case = decision.understood, decision.routing, decision.case
         if case is not None and case.id is not None and routing.disposition is not Disposition.BOUNCE:
-            writes.journal.append(_entry(decision, case.id))
+            writes.journal.append(entry_of(decision, case.id))
         self._write_answer(decision, writes)
         if understood.claim.quiet:
-            writes.collected.append(_item(decision, "summary", routing.disposition.value))
-        elif not routing.silent:
+            writes.collected.append(item_of(decision, "summary", routing.disposition.value))
+        elif not routing.silent and decision.said is None:
             self._write_notices(decision, writes)
-        writes.finished.append(_finished(decision))
+        writes.finished.append(finished_of(decision))
+
+    def converse(self, tx: Transaction, decisions: Sequence[Decision], writes: Writes) -> None:
+        """What people say in their cases; what a turn leaves untold is told like any other message."""
+        for decision in decisions:
+            if decision.said is None:
+                continue
+            heard, mails, collected = hear(tx, decision.said, self.correspondence, self.now)
+            self.more = self.more or heard.more
+            writes.mails += mails
+            writes.collected += collected
+            if not heard.told and decision.case is not None:
+                decision.routing = replace(decision.routing, verified=heard.verified)
+                decision.outlook = heard.outlook
+                self._write_notices(decision, writes)
 
     def _write_answer(self, decision: Decision, writes: Writes) -> None:
         if decision.answer is Answer.ACKNOWLEDGEMENT and decision.case is not None:
@@ -449,7 +466,7 @@ class _Desk:
             writes.mails.append(self.correspondence.redirect(decision.mailbox, decision.understood))
         elif decision.owed and decision.understood.message.from_ is not None:
             recipient = decision.understood.message.from_.key
-            writes.collected.append(_item(decision, "acknowledgements", "owed", recipient))
+            writes.collected.append(item_of(decision, "acknowledgements", "owed", recipient))
 
     def _write_notices(self, decision: Decision, writes: Writes) -> None:
         mailbox, understood, case, routing = decision.mailbox, decision.understood, decision.case, decision.routing
@@ -458,31 +475,39 @@ class _Desk:
             counter = new_cases_key if routing.disposition is Disposition.CASE else messages_added_key
             if self._may_be_a_maintainers_robot(decision):
                 why = "one of many messages of this day in a maintainer's name, which proves nothing"
-                writes.collected.append(_item(decision, "digest", "unsure", why=why))
+                writes.collected.append(item_of(decision, "digest", "unsure", why=why))
             elif self.budget.count(counter(mailbox.name, self.now)) > limit:
-                writes.collected.append(_item(decision, "cases", routing.disposition.value))
+                writes.collected.append(item_of(decision, "cases", routing.disposition.value))
                 if routing.disposition is Disposition.CASE:
                     self.crowded.add(mailbox.name)
             elif routing.disposition is Disposition.CASE:
                 writes.mails += self.correspondence.notice_case(
-                    mailbox, understood, case, decision.relation, decision.hints, _answered(decision)
+                    mailbox,
+                    understood,
+                    case,
+                    decision.relation,
+                    decision.hints,
+                    answered_of(decision),
+                    outlook(CaseState(case.ref, self.now), mailbox),
                 )
             else:
-                writes.mails += self.correspondence.notice_message(mailbox, understood, case, routing.verified)
+                writes.mails += self.correspondence.notice_message(
+                    mailbox, understood, case, routing.verified, decision.outlook
+                )
         elif routing.disposition is Disposition.HOLD and not routing.digest:
             if self.budget.count(new_cases_key(mailbox.name, self.now)) > mailbox.notices.collect_above_per_hour:
-                writes.collected.append(_item(decision, "digest", routing.disposition.value))
+                writes.collected.append(item_of(decision, "digest", routing.disposition.value))
             else:
                 writes.mails += self.correspondence.held(mailbox, understood.claim, routing.why)
         if routing.disposition is Disposition.BOUNCE:
             if decision.unreadable_bounce:
-                writes.collected.append(_item(decision, "digest", "undelivered", why=UNREADABLE_BOUNCE))
+                writes.collected.append(item_of(decision, "digest", "undelivered", why=UNREADABLE_BOUNCE))
         elif routing.disposition is Disposition.CASE and decision.no_answer:
-            writes.collected.append(_item(decision, "digest", "unanswered", why=decision.no_answer))
+            writes.collected.append(item_of(decision, "digest", "unanswered", why=decision.no_answer))
         elif routing.disposition in (Disposition.REDIRECT, Disposition.SPAM) or routing.digest:
             why = decision.no_answer or routing.why
             section = "unsure" if routing.disposition is Disposition.AUTOMATIC else routing.disposition.value
-            writes.collected.append(_item(decision, "digest", section, why=why))
+            writes.collected.append(item_of(decision, "digest", section, why=why))
 
     def _may_be_a_maintainers_robot(self, decision: Decision) -> bool:
         sender, mailbox = decision.understood.sender_key, decision.mailbox
@@ -490,83 +515,3 @@ class _Desk:
             return False
         count = self.budget.count(in_maintainers_name_key(mailbox.name, sender, self.now))
         return count > UNPROVEN_IN_MAINTAINERS_NAME_PER_DAY
-
-
-def _as_decided(understood: Understood, decided: str, mailbox: Mailbox) -> Routing:
-    refusal = answer_refusal(understood.subject, ack_unauthenticated=mailbox.ack_unauthenticated)
-    if decided == Disposition.CASE:
-        answer = Answer.NOTHING if refusal else Answer.ACKNOWLEDGEMENT
-        return Routing(Disposition.CASE, DECIDED_BY_PERSON, answer=answer, no_answer=refusal)
-    if decided == Disposition.REDIRECT:
-        answer = Answer.NOTHING if refusal else Answer.REDIRECT
-        return Routing(Disposition.REDIRECT, DECIDED_BY_PERSON, answer=answer, no_answer=refusal)
-    return Routing(Disposition.SPAM, DECIDED_BY_PERSON)
-
-
-def _entry(decision: Decision, case: CaseId) -> JournalEntry:
-    understood, routing = decision.understood, decision.routing
-    event = {
-        Disposition.CASE: Event.OPENED,
-        Disposition.ATTACHED: Event.MESSAGE_ADDED,
-    }.get(routing.disposition, Event.AUTOMATIC_REPLY)
-    actor = understood.message.from_.addr_spec if understood.message.from_ else ""
-    return JournalEntry(
-        case,
-        event,
-        actor,
-        {
-            "message": int(understood.claim.id),
-            "why": routing.why,
-            "authentication": understood.authentication.result.value,
-            "authentication_method": understood.authentication.method,
-            "answer": decision.answer.value,
-            "no_answer": decision.no_answer,
-        }
-        | ({"verified": routing.verified} if event is Event.MESSAGE_ADDED else {})
-        | ({"relation": decision.relation} if decision.relation else {})
-        | ({"hints": hints_written(decision.hints)} if event is Event.OPENED and decision.hints else {}),
-    )
-
-
-def _answered(decision: Decision) -> str:
-    if decision.answer is Answer.ACKNOWLEDGEMENT:
-        return "was acknowledged"
-    later = " (acknowledged later, together with others)" if decision.owed else ""
-    return f"was not acknowledged, because {decision.no_answer}{later}"
-
-
-def _item(decision: Decision, channel: str, section: str, recipient: str = "", *, why: str = "") -> CollectedItem:
-    understood = decision.understood
-    return CollectedItem(
-        mailbox=decision.mailbox.name,
-        channel=channel,
-        section=section,
-        line=why or decision.routing.why,
-        recipient=recipient,
-        message_id=understood.claim.id,
-        case_id=decision.case.id if decision.case else None,
-    )
-
-
-def _finished(decision: Decision) -> Finished:
-    understood, routing = decision.understood, decision.routing
-    message, verdict = understood.message, understood.verdict
-    return Finished(
-        claim=understood.claim,
-        held=routing.disposition is Disposition.HOLD,
-        disposition=routing.disposition,
-        mark=MARK_OF[routing.disposition],
-        why=routing.why,
-        no_answer=decision.no_answer,
-        case_id=decision.case.id if decision.case else None,
-        outcome=Outcome(verdict.outcome).value,
-        security=verdict.security,
-        spam=verdict.spam,
-        reasons=tuple({"label": r.label, "towards": r.towards, "weight": round(r.weight, 2)} for r in verdict.reasons),
-        sender=message.from_.addr_spec if message.from_ else "",
-        subject=message.subject[:SUBJECT_CHARS],
-        header_message_id=message.message_id,
-        content_sha256=understood.content_sha256,
-        encrypted=message.encryption is not Encryption.NONE,
-        model=understood.model,
-    )

@@ -17,7 +17,7 @@ from mailbox_service.core.evidence import AuthResult
 from mailbox_service.core.message import Encryption
 from mailbox_service.core.routing import Outcome
 from mailbox_service.services.mailboxes import Mailbox, clean, written_moment
-from mailbox_service.services.ports import CaseId, Claim, MessageId, NewMail, OpenCase, OutboundClaim
+from mailbox_service.services.ports import CaseId, Claim, MessageId, NewMail, OpenCase, OutboundClaim, ThreadIds
 from mailbox_service.services.understanding import Understood
 from mailbox_service.sorting import Verdict
 from mailbox_service.sorting.triage import Hint
@@ -39,6 +39,7 @@ PRIORITY = {
     "alarm": 0,
     "alarm_over": 0,
     "canary": 5,  # one mail; behind a long queue it would tell of the queue and not of the way
+    "confirmation": 8,
     "notice_message": 10,
     "acknowledgement": 20,
     "notice_case": 30,
@@ -51,10 +52,26 @@ PRIORITY = {
     "digest": 50,
     "summary": 50,
 }
+CONVERSATION = 12  # all other mails of a case
 
 
 # A failing failure notice would breed more of its kind; for alarms and canaries there are other ways to people.
 UNMOURNED = frozenset({"notice_failure", "notice_bounce", "alarm", "alarm_over", "canary"})
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a notice says of the time to come."""
+
+    next: tuple[str, ...] = ()  # ready-made lines to answer with
+    due: tuple[str, ...] = ()  # sentences
+
+    def laid_out(self) -> dict[str, object]:
+        """As templates get it and the outbox keeps it."""
+        return {"next": list(self.next), "due": list(self.due)}
+
+
+NO_OUTLOOK = Outlook()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,24 +140,40 @@ class Correspondence:
         relation: str | None,
         hints: Sequence[Hint],
         answered: str,
+        outlook: Outlook,
     ) -> list[NewMail]:
-        context = self._about(mailbox, understood, case) | {
-            "relation": relation,
-            "answered": answered,
-            "sorted_as": "" if case.sealed else _sorted_as(understood.verdict),
-            "reasons_for": [] if case.sealed else _reasons(understood.verdict, towards_report=True),
-            "reasons_against": [] if case.sealed else _reasons(understood.verdict, towards_report=False),
-            "hints": [clean(hint.text) for hint in hints],
-        }
+        context = (
+            self._about(mailbox, understood, case)
+            | outlook.laid_out()
+            | {
+                "relation": relation,
+                "answered": answered,
+                "sorted_as": "" if case.sealed else _sorted_as(understood.verdict),
+                "reasons_for": [] if case.sealed else _reasons(understood.verdict, towards_report=True),
+                "reasons_against": [] if case.sealed else _reasons(understood.verdict, towards_report=False),
+                "hints": [clean(hint.text) for hint in hints],
+            }
+        )
         return self._to_maintainers(mailbox, understood, "notice_case", context, case)
 
-    def notice_message(self, mailbox: Mailbox, understood: Understood, case: OpenCase, verified: bool) -> list[NewMail]:
+    def notice_message(
+        self,
+        mailbox: Mailbox,
+        understood: Understood,
+        case: OpenCase,
+        verified: bool,
+        outlook: Outlook = NO_OUTLOOK,
+    ) -> list[NewMail]:
         sender = understood.message.from_.addr_spec if understood.message.from_ else ""
         from_maintainer = mailbox.is_maintainer(sender)
-        context = self._about(mailbox, understood, case) | {
-            "verified": verified,
-            "from_maintainer": from_maintainer,
-        }
+        context = (
+            self._about(mailbox, understood, case)
+            | outlook.laid_out()
+            | {
+                "verified": verified,
+                "from_maintainer": from_maintainer,
+            }
+        )
         mails = self._to_maintainers(mailbox, understood, "notice_message", context, case)
         # Who wrote it has it; but only a token shows that the From is theirs.
         return [m for m in mails if not (verified and m.recipient.lower() == sender.lower())]
@@ -220,6 +253,43 @@ class Correspondence:
         cause = f"alarm:{name}:{since:%Y-%m-%dT%H:%M:%S}/{context['change']}:{context['at']}"
         return self._to_all(mailbox, cause, kind, mailbox.identity() | context)
 
+    # --- in a case (services/conversation) ----------------------------------------------------------------
+
+    def in_case(
+        self,
+        mailbox: Mailbox,
+        cause: str,
+        kind: str,
+        recipient: str,
+        role: str,
+        context: dict[str, object],
+        *,
+        case: CaseId | None,
+        thread: ThreadIds,
+        attached: MessageId | None = None,
+    ) -> NewMail:
+        """One mail of a conversation, to one person."""
+        return self._mail(
+            mailbox,
+            cause,
+            kind,
+            recipient,
+            role,
+            context,
+            case=case,
+            in_reply_to=thread.in_reply_to,
+            references=thread.references,
+            attached=attached,
+            about=attached,
+            priority=PRIORITY.get(kind, CONVERSATION),
+        )
+
+    def thread_root(self, mailbox: Mailbox, reference: str) -> str:
+        """What all mails of a case to maintainers refer to, so that clients show one thread."""
+        return tokens.message_id(
+            self.key, cause=f"case:{reference}", kind="thread", recipient="", domain=mailbox.domain
+        )
+
     # --- to ourselves -------------------------------------------------------------------------------------
 
     def canary(self, mailbox: Mailbox, stamp: str, token: str) -> NewMail:
@@ -295,7 +365,7 @@ class Correspondence:
         about: MessageId | None = None,
     ) -> list[NewMail]:
         """One row for each maintainer; all mails of a case refer to one root, so that clients show one thread."""
-        root = (self._thread_root(mailbox, case_ref),) if case_ref else ()
+        root = (self.thread_root(mailbox, case_ref),) if case_ref else ()
         return [
             self._mail(
                 mailbox,
@@ -312,11 +382,6 @@ class Correspondence:
             )
             for maintainer in mailbox.maintainers
         ]
-
-    def _thread_root(self, mailbox: Mailbox, reference: str) -> str:
-        return tokens.message_id(
-            self.key, cause=f"case:{reference}", kind="thread", recipient="", domain=mailbox.domain
-        )
 
     def _mail(
         self,

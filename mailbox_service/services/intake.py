@@ -16,9 +16,11 @@ from datetime import datetime, timedelta
 import structlog
 
 from mailbox_service.core.budget import AnswerBudget, hour_of, new_cases_key
-from mailbox_service.core.routing import Disposition
+from mailbox_service.core.routing import EXHAUSTED, Disposition
 from mailbox_service.core.schedule import backoff
+from mailbox_service.core.tokens import may_be_ours
 from mailbox_service.errors import MailboxServiceError, TemporaryError
+from mailbox_service.services.authentication import authenticate_answer
 from mailbox_service.services.conclusion import Concluded, conclude
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.mailboxes import Mailboxes
@@ -33,6 +35,7 @@ from mailbox_service.services.metering import (
     Meter,
 )
 from mailbox_service.services.ports import (
+    Authenticator,
     Claim,
     Clock,
     CollectedItem,
@@ -52,7 +55,7 @@ from mailbox_service.services.ports import (
 from mailbox_service.services.processing import Loaded, Processor
 from mailbox_service.services.signals import Bell, Pulse
 from mailbox_service.services.triage import OpenCases
-from mailbox_service.services.understanding import Understood
+from mailbox_service.services.understanding import Understood, authenticated
 
 log = structlog.get_logger()
 
@@ -74,7 +77,6 @@ STUCK_SECONDS = 180.0
 RECOVERY_SECONDS = 5.0
 # The folders of a new mailbox are opened within moments of each other.
 FIRST_RUN = timedelta(seconds=60)
-EXHAUSTED = "could not be worked in five attempts"
 
 
 class Digest:
@@ -115,7 +117,9 @@ class Intake:
         *,
         mails_waiting: Bell,
         meter: Meter = NO_METER,
+        authenticator: Authenticator | None = None,
     ) -> None:
+        self._authenticator = authenticator
         self.pulse = Pulse(STUCK_SECONDS)
         self._meter = meter
         self._storage, self._mailboxes, self._processor = storage, mailboxes, processor
@@ -344,7 +348,23 @@ class Intake:
         understood, failed = await self._processor.understand(loaded)
         for claim, error_type in failed:
             await self._failed(claim, error_type)
-        return understood
+        return await self._proven(understood, loaded)
+
+    async def _proven(self, understood: list[Understood], loaded: Sequence[Loaded]) -> list[Understood]:
+        """Who wrote an answer to a mail of ours is worth a question to the DNS; who wrote anything else is not."""
+        authenticator = self._authenticator
+        answers = [u for u in understood if authenticator is not None and _may_be_an_answer(u, self._mailboxes)]
+        if not answers or authenticator is None:
+            return understood
+        raw = {claim.id: data for claim, data in loaded}
+        found = await asyncio.gather(
+            *(
+                authenticate_answer(self._mailboxes[u.claim.mailbox], u.message, raw[u.claim.id], authenticator)
+                for u in answers
+            )
+        )
+        proven = {u.claim.id: authenticated(u, result) for u, result in zip(answers, found, strict=True)}
+        return [proven.get(u.claim.id, u) for u in understood]
 
     async def _load(self, claims: Sequence[Claim]) -> list[Loaded]:
         absent = [c.id for c in claims if c.data is None]
@@ -434,6 +454,13 @@ def hold_exhausted(tx: Transaction, mailboxes: Mailboxes, correspondence: Corres
     tx.add_collected(collected, now)
     tx.spend(budget.spent)
     return claims
+
+
+def _may_be_an_answer(understood: Understood, mailboxes: Mailboxes) -> bool:
+    mailbox = mailboxes[understood.claim.mailbox]
+    by_ourselves = mailbox.authserv_id is None and mailbox.dkim
+    ours = understood.reply_tokens or any(may_be_ours(name, mailbox.domain) for name in understood.names)
+    return by_ourselves and bool(ours)
 
 
 def _portions(claims: Sequence[Claim]) -> Iterator[list[Claim]]:

@@ -65,6 +65,7 @@ class Mailbox:
     limits: AnswerLimits = field(default_factory=AnswerLimits)
     notices: Notices = field(default_factory=Notices)
     canary: CanaryPlan | None = None
+    reply_to: str | None = None  # the Reply-To, with a place for the token of each mail
     bounce_address: str | None = None  # the envelope sender, perhaps with a place for the token of each mail
 
     @property

@@ -381,7 +381,9 @@ def settle(
         if row.settlement is not Settlement.FAILED:
             continue
         journal += _event(row, Event.DELIVERY_FAILED)
-        if result.delivery.outcome is DeliveryOutcome.TOO_LARGE and row.claim.attached_message is not None:
+        # What a reporter was to get with files, people must send another way.
+        whole = row.claim.attached_message is not None and row.claim.role == "maintainer"
+        if result.delivery.outcome is DeliveryOutcome.TOO_LARGE and whole:
             mails.append(correspondence.without_attachment(mailbox, row.claim))
         elif row.claim.kind not in UNMOURNED:
             # Forged senders by the hundred, whose servers refuse our answers, must not become as many notices.

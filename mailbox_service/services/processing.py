@@ -14,9 +14,10 @@ from typing import Protocol
 import structlog
 
 from mailbox_service.core import tokens
+from mailbox_service.core.bounce_address import reply_address
 from mailbox_service.core.composition import OutFile, Outgoing, compose
 from mailbox_service.core.message.extraction import attached_files
-from mailbox_service.services.mailboxes import Mailboxes
+from mailbox_service.services.mailboxes import Mailbox, Mailboxes
 from mailbox_service.services.ports import Claim, OutboundClaim, Renderer
 from mailbox_service.services.understanding import Understood, understand
 from mailbox_service.sorting import Sorter
@@ -75,7 +76,7 @@ class Processing:
                 from_address=mailbox.address,
                 from_name=f"{mailbox.project_name} security",
                 to_address=row.recipient,
-                reply_to=None,
+                reply_to=self._reply_to(mailbox, row),
                 subject=rendered.subject,
                 body=rendered.body,
                 message_id=row.message_id,
@@ -89,6 +90,12 @@ class Processing:
                 files=files,
             )
         )
+
+    def _reply_to(self, mailbox: Mailbox, row: OutboundClaim) -> str | None:
+        if mailbox.reply_to is None or row.role == "mailbox":
+            return None
+        name = mailbox.name
+        return reply_address(mailbox.reply_to, self.key, mailbox=name, row=int(row.id), message_id=row.message_id)
 
 
 def passed_on(raw: bytes, names: object) -> tuple[OutFile, ...]:

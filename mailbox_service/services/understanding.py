@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from mailbox_service.core.automatic import LOOP_MARKER, Automatic, AutomaticMail, recognise
-from mailbox_service.core.bounce_address import BounceToken, bounce_tokens
+from mailbox_service.core.bounce_address import BounceToken, bounce_tokens, reply_tokens
 from mailbox_service.core.delivery_report import DeliveryReport, read_report
 from mailbox_service.core.evidence import Authentication, authenticate
 from mailbox_service.core.message import Encryption, ParsedMessage, parse
@@ -38,6 +38,7 @@ class Understood:
     names: tuple[str, ...]  # Message-IDs it refers to, the nearest first
     content_sha256: str  # of subject and body: what stays the same when a mail arrives by two ways
     bounce_tokens: tuple[BounceToken, ...] = ()  # in the addresses it came to; not verified yet
+    reply_tokens: tuple[BounceToken, ...] = ()  # in the same, of those that people answer to; not verified either
     report: DeliveryReport | None = None  # what a bounce says
     triage: Triage = NOTHING  # for a case that it may open
     model: str = ""  # which sorter gave the verdict
@@ -51,7 +52,9 @@ def understand(claim: Claim, data: bytes, mailbox: Mailbox, sorter: Sorter) -> U
     """Parse, gather evidence and sort. Total for any bytes."""
     message = parse(data)
     automatic = recognise(message, claim.envelope_from)
-    tokens = _bounce_tokens(message, claim, mailbox)
+    addresses = _delivered_to(message, claim)
+    tokens = bounce_tokens(mailbox.envelope_from, addresses)
+    answers = reply_tokens(mailbox.reply_to, addresses)
     if tokens:
         # People answer the From of a mail. Whatever comes to its envelope sender is answered by no machine.
         automatic = replace(automatic, suppress_answer=True)
@@ -69,8 +72,9 @@ def understand(claim: Claim, data: bytes, mailbox: Mailbox, sorter: Sorter) -> U
         defective=message.truncated and message.from_ is None,
         junk=claim.junk,
         quiet=claim.quiet,
-        addressed_to_us=_addressed_to(message, own, claim.envelope_to),
+        addressed_to_us=bool(answers) or _addressed_to(message, own, claim.envelope_to),
         from_ourselves=message.from_ is not None and _without_detail(message.from_.key) in own,
+        from_maintainer=message.from_ is not None and mailbox.is_maintainer(message.from_.key),
         from_team=message.from_ is not None and message.from_.key == mailbox.team_address.lower(),
         addressed_to_team=any(a.key == mailbox.team_address.lower() for a in (*message.to, *message.cc)),
         service_mail=(marker := message.header(LOOP_MARKER)) is not None,
@@ -87,12 +91,19 @@ def understand(claim: Claim, data: bytes, mailbox: Mailbox, sorter: Sorter) -> U
         names,
         _content_digest(message, data),
         tokens,
+        answers,
         read_report(message) if automatic.kind is Automatic.BOUNCE else None,
         triage(mail, asks_about_ai=mailbox.asks_about_ai)
-        if claim.hints and may_open_a_case(verdict.outcome, claim.decided, refers=bool(names or tokens))
+        if claim.hints and may_open_a_case(verdict.outcome, claim.decided, refers=bool(names or tokens or answers))
         else NOTHING,
         sorter.version,
     )
+
+
+def authenticated(understood: Understood, authentication: Authentication) -> Understood:
+    """The same with what was found out about its author later."""
+    subject = replace(understood.subject, authentication=authentication)
+    return replace(understood, authentication=authentication, subject=subject)
 
 
 def _addressed_to(message: ParsedMessage, own: frozenset[str], envelope_to: str | None) -> bool:
@@ -102,9 +113,9 @@ def _addressed_to(message: ParsedMessage, own: frozenset[str], envelope_to: str 
     return any(a.key in own or _without_detail(a.key) in own for a in (*message.to, *message.cc))
 
 
-def _bounce_tokens(message: ParsedMessage, claim: Claim, mailbox: Mailbox) -> tuple[BounceToken, ...]:
+def _delivered_to(message: ParsedMessage, claim: Claim) -> tuple[str, ...]:
     written = (value for name in _DELIVERED_TO for value in message.header_all(name))
-    return bounce_tokens(mailbox.envelope_from, (claim.envelope_to or "", *written, *(a.key for a in message.to)))
+    return (claim.envelope_to or "", *written, *(a.key for a in (*message.to, *message.cc)))
 
 
 def _without_detail(address: str) -> str:

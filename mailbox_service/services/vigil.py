@@ -13,12 +13,12 @@ from typing import Protocol, TypeVar
 
 import structlog
 
+from mailbox_service.core.routing import EXHAUSTED
 from mailbox_service.errors import TemporaryError
 from mailbox_service.services import canary, reconciliation
 from mailbox_service.services.alarms import AlarmNotice, Alarms, Observation
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.elapsed import Elapsed
-from mailbox_service.services.intake import EXHAUSTED
 from mailbox_service.services.mailboxes import Mailbox, Mailboxes, written_moment
 from mailbox_service.services.metering import (
     CANARY_BACK,

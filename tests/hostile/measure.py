@@ -26,7 +26,7 @@ from mailbox_service.adapters.templates import Templates
 from mailbox_service.core.composition import Outgoing, compose
 from mailbox_service.core.message import parse
 from mailbox_service.core.tokens import TokenKey
-from mailbox_service.services.correspondence import Correspondence
+from mailbox_service.services.correspondence import NO_OUTLOOK, Correspondence
 from mailbox_service.services.ports import CaseId, Claim, MessageId, NewMail, OpenCase, SourceKind
 from mailbox_service.services.understanding import Understood, understand
 from mailbox_service.sorting.lexical import LexicalSorter
@@ -68,7 +68,7 @@ def understood_of(data: bytes) -> Understood:
 def mails_of(understood: Understood) -> list[NewMail]:
     """Every mail that may follow from one message."""
     case = OpenCase(MAILBOX.name, None, "s", unsure=True, sealed=False, quiet=False, id=CaseId(1), ref="SEC-2026-0001")
-    mails = CORRESPONDENCE.notice_case(MAILBOX, understood, case, None, understood.triage.hints, "was not acknowledged")
+    mails = CORRESPONDENCE.notice_case(MAILBOX, understood, case, None, understood.triage.hints, "not", NO_OUTLOOK)
     mails += CORRESPONDENCE.notice_message(MAILBOX, understood, case, verified=False)
     if understood.message.from_ is not None:
         mails.append(CORRESPONDENCE.acknowledgement(MAILBOX, understood, case, NOW))

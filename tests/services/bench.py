@@ -186,9 +186,13 @@ class Bench:
         return [(recipient, read(data)) for recipient, data in self.office.taken[before:]]
 
     async def later(self, **by: float) -> int:
-        """Turn the clock, and let fall due what does. Returns the number of mails."""
+        """Turn the clock, and let fall due what does. Returns the number of mails, reminders of cases apart."""
         self.now += timedelta(**by)
-        return await self.clocks.fall_due()
+        before = self._reminders()
+        return await self.clocks.fall_due() - (self._reminders() - before)
+
+    def _reminders(self) -> int:
+        return sum(mail["kind"] == "reminder" for mail in self.mails())
 
     # --- what is on file ----------------------------------------------------------------------------------
 

@@ -9,9 +9,9 @@ import pytest
 from mailbox_service.adapters.database.storage import Database
 from mailbox_service.adapters.database.transaction import SqlTransaction
 from mailbox_service.core.budget import AnswerLimits
+from mailbox_service.core.routing import EXHAUSTED
 from mailbox_service.errors import Refused
 from mailbox_service.services import decisions
-from mailbox_service.services.intake import EXHAUSTED
 from mailbox_service.services.mailboxes import Notices
 from mailbox_service.services.ports import Origin, RawMessage, SourceKind
 from tests.services.bench import Bench, changed, letter

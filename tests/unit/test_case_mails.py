@@ -13,6 +13,7 @@ from mailbox_service.adapters.templates import Templates
 from mailbox_service.adapters.templates.contexts import CONTEXTS
 from mailbox_service.core.case import CLOSING_MAIL, Mail
 from mailbox_service.core.commands import Commands, Context, parse
+from mailbox_service.core.display import harmless
 from mailbox_service.core.newtext import newly_written
 
 TEMPLATES = Templates.load()
@@ -195,8 +196,8 @@ MUST_SAY = [
     ("kept_internal", {}, ("stayed with the maintainers", "nothing was sent to the reporter", "/send")),
     ("confirmation", {}, ("/confirm", "2026-11-26 09:15 UTC", "nothing for you to do", "/published https://")),
     ("confirmation", {"for_address": "jane@work.example"}, ("jane@work.example as well", "both addresses")),
-    ("preview", {}, ("Nothing was sent", "mallory@example.net", "without /preview")),
-    ("preview", {"doubts": ["it repeats"]}, ("it repeats", "/send")),
+    ("preview", {}, ("Nothing was sent", "the reporter: reviewing", "/confirm", "2026-11-26 09:15 UTC")),
+    ("preview", {"doubts": ["it repeats"], "files": ["fix.patch"]}, ("it repeats", "fix.patch", "/confirm")),
     ("case_list", {}, ("SEC-2026-0043, received, nobody looks after it", "XSS in the login page")),
     ("help", {}, ("/severity CVSS-VECTOR", "CVSS 4.0 or 3.1 vector", "CVSS:4.0/AV:N")),
 ]
@@ -360,7 +361,7 @@ def test_a_block_keeps_each_line(lines: list[str]) -> None:
     text = "\n".join(["first", *lines, "last"])
     block = rendered("reply", text=text).partition("\nfirst\n")[2].partition("\nlast\n")[0]
     assert [line.strip() for line in block.split("\n") if line.strip()] == [
-        line.strip() for line in lines if line.strip()
+        harmless(line).strip() for line in lines if harmless(line).strip()
     ]
 
 

@@ -195,19 +195,11 @@ class CaseworkSql(Sql):
         row = self.connection.execute(
             sa.select(confirmation).where(confirmation.c.mail_id == storable(mail_id)).with_for_update()
         ).one_or_none()
-        if row is None:
-            return None
-        return ports.Confirmation(
-            message=MessageId(row.message_id),
-            case_id=CaseId(row.case_id),
-            case_version=row.case_version,
-            mail_id=row.mail_id,
-            recipient=row.recipient,
-            purpose=row.purpose,
-            argument=row.argument,
-            expires_at=row.expires_at,
-            used_at=row.used_at,
-        )
+        return None if row is None else _confirmation(row)
+
+    def confirmations_of(self, asking: MessageId) -> list[ports.Confirmation]:
+        rows = sa.select(confirmation).where(confirmation.c.message_id == asking).order_by(confirmation.c.id)
+        return [_confirmation(row) for row in self.connection.execute(rows)]
 
     def use_confirmation(self, mail_id: str, now: datetime) -> bool:
         unused = (confirmation.c.mail_id == storable(mail_id), confirmation.c.used_at.is_(None))
@@ -244,6 +236,20 @@ def _record(row: sa.Row[Any]) -> ports.CaseRecord:
             asked=frozenset(Ask(one) for one in row.asked or ()),
             reminded=row.reminded,
         ),
+    )
+
+
+def _confirmation(row: sa.Row[Any]) -> ports.Confirmation:
+    return ports.Confirmation(
+        message=MessageId(row.message_id),
+        case_id=CaseId(row.case_id),
+        case_version=row.case_version,
+        mail_id=row.mail_id,
+        recipient=row.recipient,
+        purpose=row.purpose,
+        argument=row.argument,
+        expires_at=row.expires_at,
+        used_at=row.used_at,
     )
 
 

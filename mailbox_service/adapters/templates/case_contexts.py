@@ -229,7 +229,9 @@ _CONFIRMATION: Context = {
 }
 _PREVIEW: Context = {
     **_ANSWER,
-    "to": ["mallory@example.net"],
+    "to": ["the reporter: reviewing"],
+    "files": [],
+    "until": "2026-11-26 09:15 UTC",
     "text": "Hello,\n\nwe are looking into your report SEC-2026-0042 now.",
     "doubts": [],
     "lines": ["/reviewing"],
@@ -303,7 +305,8 @@ _TO_ONE: dict[str, tuple[Context, ...]] = {
         {
             **_PREVIEW,
             "unsure": True,
-            "doubts": ["the text repeats three lines of the mail that it answers"],
+            "doubts": ["lines of the internal mail that you answered stand in it"],
+            "files": ["fix.patch"],
             "lines": [],
         },
     ),

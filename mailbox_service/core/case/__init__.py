@@ -6,7 +6,7 @@ what comes of them, `applying` is `apply`, `clocks` says what falls due.
 
 from __future__ import annotations
 
-from mailbox_service.core.case.applying import apply, described, legal_commands
+from mailbox_service.core.case.applying import apply, check_outdated, described, legal_commands
 from mailbox_service.core.case.clocks import Clock, Due, due, next_due
 from mailbox_service.core.case.facts import Fact, Facts, NotAFact, facts_from, journaled
 from mailbox_service.core.case.stages import (
@@ -51,6 +51,7 @@ from mailbox_service.core.case.values import (
 
 __all__ = [
     "apply",
+    "check_outdated",
     "described",
     "legal_commands",
     "Clock",

@@ -365,6 +365,13 @@ def _check_meanwhile(action: Action, actor: Actor, meanwhile: Sequence[Entry], s
         raise Refused(f"meanwhile {described(others[-1])}; nothing was changed - answer the newest mail", step.legal())
 
 
+def check_outdated(action: Action, meanwhile: Sequence[Entry]) -> None:
+    """Raises: Refused where anybody has set since what a question to a person was about: its answer is void."""
+    others = [entry for entry in meanwhile if _touches(action) & touched(entry)]
+    if others:
+        raise Refused(f"meanwhile {described(others[-1])}; nothing was changed")
+
+
 def described(entry: Entry) -> str:
     """What an entry says, as a sentence for the person who comes second."""
     when = f"{entry.at:%Y-%m-%d %H:%M} UTC"

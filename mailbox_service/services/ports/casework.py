@@ -49,7 +49,7 @@ class Confirmation:
     mail_id: str  # Message-ID of the mail that asks (core/tokens.message_id); unique
     recipient: str  # who must answer
     purpose: str  # one of `CONFIRMED`
-    argument: str  # the second address, else ""
+    argument: str  # the second address; for commands what proved the author of their mail, "" for nothing
     expires_at: datetime
     used_at: datetime | None = None
 
@@ -105,6 +105,10 @@ class Casework(Protocol):
 
     def confirmation(self, mail_id: str) -> Confirmation | None:
         """The question that the mail `mail_id` asks, its row locked; None where it asks none."""
+        ...
+
+    def confirmations_of(self, message: MessageId) -> list[Confirmation]:
+        """All questions that were asked because of a message."""
         ...
 
     def use_confirmation(self, mail_id: str, now: datetime) -> bool:

@@ -68,6 +68,7 @@ MARK_OF: dict[str, Mark] = {
     Disposition.CASE: Mark.PROCESSED,
     Disposition.ATTACHED: Mark.PROCESSED,
     Disposition.AUTOMATIC: Mark.PROCESSED,
+    Disposition.ANSWER: Mark.PROCESSED,
     Disposition.BOUNCE: Mark.PROCESSED,
     Disposition.REDIRECT: Mark.REDIRECTED,
     Disposition.SPAM: Mark.SPAM,

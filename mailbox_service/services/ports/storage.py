@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mailbox_service.services.ports.casework import Casework
+from mailbox_service.services.ports.deciding import Deciding
 from mailbox_service.services.ports.ids import CaseId, FolderId, MessageId, OutboundId, T
 from mailbox_service.services.ports.incoming import FolderState, MarkJob, MarkResult
 from mailbox_service.services.ports.rows import (
@@ -28,7 +29,7 @@ from mailbox_service.services.ports.rows import (
 )
 
 
-class Transaction(Casework, Protocol):
+class Transaction(Casework, Deciding, Protocol):
     """Everything the services ask of the database, inside one transaction. No method commits."""
 
     # intake: T1, T2

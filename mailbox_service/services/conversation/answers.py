@@ -1,0 +1,120 @@
+"""What the person hears who wrote to us: what was done, why nothing was, or what they asked to see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mailbox_service.core.case import Party
+from mailbox_service.core.commands.pages import help_lines
+from mailbox_service.services.conversation import contexts
+from mailbox_service.services.conversation.casework import Work
+from mailbox_service.services.conversation.letters import Letters
+from mailbox_service.services.conversation.requests import Request
+from mailbox_service.services.conversation.turn import Turn
+from mailbox_service.services.mailboxes import clean
+from mailbox_service.services.ports import CaseRecord
+
+# Commands that change nothing and are answered with what they ask to see.
+LOOKING = frozenset({"status", "list", "help"})
+LISTED_CASES = 100
+
+
+def done(turn: Turn, letters: Letters, work: Work, request: Request, sent: Sequence[str]) -> None:
+    """One short confirmation: what changed, what went to whom, what is next."""
+    record = work.record
+    context = contexts.for_maintainers(
+        record,
+        letters.mailbox,
+        who=turn.speaker.name,
+        what=[contexts.described(entry) for entry in work.entries],
+        sent=sent,
+    )
+    if turn.speaker.party is not Party.MAINTAINER:
+        context |= {"next": [], "due": [], "owner": "", "unsure": False}
+    context |= {"misplaced": list(request.commands.misplaced), "party": _party(turn)}
+    _to_speaker(turn, letters, record, "done", context)
+
+
+def refused(turn: Turn, letters: Letters, lines: Sequence[str], errors: Sequence[str]) -> None:
+    """Nothing was changed, and how it is written right."""
+    record = turn.record
+    maintainer = turn.speaker.party is Party.MAINTAINER
+    context = letters.mailbox.identity() | {
+        "reference": record.state.ref,
+        "unsure": record.unsure and maintainer,
+        "party": _party(turn),
+        "errors": [clean(error, 600) for error in errors],
+        "lines": list(lines),
+        "next": contexts.next_lines(record.state) if maintainer else [],
+    }
+    _to_speaker(turn, letters, record, "refused", context)
+
+
+def kept_internal(turn: Turn, letters: Letters, record: CaseRecord, text: str) -> None:
+    """The note stayed inside while the reporter waits; said once to each maintainer in the life of a case."""
+    context = contexts.for_maintainers(
+        record, letters.mailbox, who=turn.speaker.name, text=text, text_for="the maintainers"
+    )
+    _to_speaker(turn, letters, record, "kept_internal", context, cause=f"case:{record.state.ref}/kept_internal")
+
+
+def looked(turn: Turn, letters: Letters, name: str) -> None:
+    """/status, /list, /help: to the registered address, and nothing else happens."""
+    match name:
+        case "status":
+            _status(turn, letters)
+        case "list":
+            _list(turn, letters)
+        case _:
+            _help(turn, letters)
+
+
+def _status(turn: Turn, letters: Letters) -> None:
+    record, mailbox = turn.record, letters.mailbox
+    maintainer = turn.speaker.party is Party.MAINTAINER
+    if record.sealed and not maintainer:
+        context = mailbox.identity() | {"reference": record.state.ref}
+        _to_speaker(turn, letters, record, "sealed_news", context)
+        return
+    context = contexts.for_reporter(record, mailbox, letters.now) | {
+        "party": _party(turn),
+        "owner": (record.state.owner or "") if maintainer else "",
+        "due": contexts.due_lines(record.state, mailbox) if maintainer else [],
+        "next": contexts.next_lines(record.state) if maintainer else [],
+        "unsure": record.unsure and maintainer,
+    }
+    _to_speaker(turn, letters, record, "case_status", context)
+
+
+def _list(turn: Turn, letters: Letters) -> None:
+    """Own cases first, then those without an owner, then the rest."""
+    cases = letters.tx.open_cases_of(letters.mailbox.name)
+    order = {turn.speaker.name: 0, None: 1}
+    cases.sort(key=lambda record: order.get(record.state.owner, 2))
+    context = letters.mailbox.identity() | {
+        "cases": [contexts.listed(record, letters.mailbox) for record in cases[:LISTED_CASES]]
+    }
+    _to_speaker(turn, letters, turn.record, "case_list", context)
+
+
+def _help(turn: Turn, letters: Letters) -> None:
+    party = turn.speaker.party or Party.REPORTER
+    context = letters.mailbox.identity() | {
+        "reference": turn.record.state.ref,
+        "unsure": turn.record.unsure and party is Party.MAINTAINER,
+        "party": _party(turn),
+        "commands": [
+            {"usage": usage, "summary": summary.replace("`", ""), "example": ""} for usage, summary in help_lines(party)
+        ],
+    }
+    _to_speaker(turn, letters, turn.record, "help", context)
+
+
+def _party(turn: Turn) -> str:
+    return contexts.party_of(turn.speaker.role)
+
+
+def _to_speaker(
+    turn: Turn, letters: Letters, record: CaseRecord, kind: str, context: dict[str, object], *, cause: str | None = None
+) -> None:
+    letters.to_person(record, kind, turn.speaker.address, turn.speaker.role, context, cause=cause)

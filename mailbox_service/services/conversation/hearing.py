@@ -1,0 +1,95 @@
+"""The door of the conversations: what a message that answers one of our mails says, from T3's side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from mailbox_service.core.budget import turns_key
+from mailbox_service.core.case import CaseState, Resolution
+from mailbox_service.core.message import Encryption
+from mailbox_service.services.conversation import contexts
+from mailbox_service.services.conversation.conduct import take_turn
+from mailbox_service.services.conversation.desk import take_desk_turn
+from mailbox_service.services.conversation.letters import Letters
+from mailbox_service.services.conversation.speakers import speaker_of
+from mailbox_service.services.conversation.turn import Heard, Turn
+from mailbox_service.services.correspondence import Correspondence, Outlook
+from mailbox_service.services.mailboxes import Mailbox
+from mailbox_service.services.ports import (
+    CaseId,
+    CaseRecord,
+    CollectedItem,
+    KnownOutbound,
+    NewMail,
+    Transaction,
+)
+from mailbox_service.services.understanding import Understood
+
+# Nobody writes more in an hour to one case. A mail program that answers by itself, and says nowhere that it is one,
+# is heard no more often than this.
+TURNS_AN_HOUR = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message that answers `answered`, a mail of ours that went to its From. `case` None: a digest, say."""
+
+    understood: Understood
+    mailbox: Mailbox
+    case: CaseId | None
+    answered: KnownOutbound
+
+
+def hear(
+    tx: Transaction, said: Said, correspondence: Correspondence, now: datetime
+) -> tuple[Heard, list[NewMail], list[CollectedItem]]:
+    """What comes of it, with the mails and the lines for collected mails that follow."""
+    letters = Letters(tx, correspondence, said.mailbox, f"message:{said.understood.claim.id}", now)
+    record = _record(tx, said, said.case) if said.case is not None else None
+    speaker = speaker_of(said.understood, said.mailbox, record, said.answered)
+    if speaker is None:
+        return Heard(told=False, verified=False), [], []
+    key = turns_key(said.mailbox.name, record.state.ref if record is not None else "", speaker.address, now)
+    if tx.budgets([key]).get(key, 0) >= TURNS_AN_HOUR:
+        return Heard(told=True, verified=False), [], [_too_many(said)]
+    tx.spend({key: 1})
+    if record is None:
+        return take_desk_turn(tx, said.understood, said.answered, speaker, letters), letters.mails, []
+    claim = said.understood.claim
+    # Ciphertext may travel as it came. A plain mail in a sealed case may not: it talks about what is sealed.
+    clear_in_sealed = record.sealed and said.understood.message.encryption is Encryption.NONE
+    small = claim.size_bytes <= said.mailbox.notices.attachment_limit_bytes
+    journal = tuple(tx.journal_after(record.id, said.answered.created_at))
+    attached = small and not claim.partial and not clear_in_sealed
+    turn = Turn(said.understood, record, speaker, said.answered, attached, journal)
+    heard = replace(take_turn(turn, letters), outlook=outlook(record.state, said.mailbox))
+    return heard, letters.mails, []
+
+
+def outlook(state: CaseState, mailbox: Mailbox) -> Outlook:
+    """What can be done next with a case, and what is due."""
+    return Outlook(tuple(contexts.next_lines(state)), tuple(contexts.due_lines(state, mailbox)))
+
+
+def _record(tx: Transaction, said: Said, case: CaseId) -> CaseRecord:
+    """The case, or the one that has taken it in: there its reporters are heard."""
+    record = tx.case_for_update(case)
+    merged = record.state.resolution is Resolution.DUPLICATE and record.state.duplicate_of
+    into = tx.case_named(record.mailbox, record.state.duplicate_of or "") if merged else None
+    if into is None:
+        return record
+    target = tx.case_for_update(into)
+    theirs = {address.lower() for address in target.state.reporters}
+    return target if said.understood.sender_key in theirs else record
+
+
+def _too_many(said: Said) -> CollectedItem:
+    return CollectedItem(
+        mailbox=said.mailbox.name,
+        channel="digest",
+        section="unsure",
+        line=f"one of more than {TURNS_AN_HOUR} messages of one sender to one case in an hour",
+        message_id=said.understood.claim.id,
+        case_id=said.case,
+    )

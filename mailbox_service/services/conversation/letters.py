@@ -1,0 +1,211 @@
+"""The mails that follow from a case's changes, as rows for the outbox: each person alone, in their own thread."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mailbox_service.core.case import Ask, Audience, Mail, Party, Send, spoken
+from mailbox_service.core.message.extraction import File, attached_files
+from mailbox_service.services.conversation import contexts
+from mailbox_service.services.conversation.casework import Work
+from mailbox_service.services.correspondence import Correspondence
+from mailbox_service.services.mailboxes import Mailbox, clean
+from mailbox_service.services.ports import CaseRecord, MessageId, NewMail, ThreadIds, Transaction
+
+# Nothing of these can go out for a sealed case; what they would say is replaced by "there is news".
+_FOR_REPORTERS = frozenset(Mail) - {Mail.CHANGED, Mail.WITHDRAWAL, Mail.REMINDER}
+_TO_INVITED = frozenset({Mail.INVITATION, Mail.GOODBYE})
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosure:
+    """Files of an inbound message that travel along, and nothing else of it."""
+
+    message: MessageId
+    files: tuple[File, ...]
+
+    @property
+    def names(self) -> list[str]:
+        return [file.filename for file in self.files]
+
+
+def enclosure_of(tx: Transaction, message: MessageId) -> Enclosure | None:
+    """What a person attached to the message on purpose; a forwarded mail is nobody else's to read."""
+    files = attached_files(tx.raw(message))
+    by_the_way = {file.filename for file in files if file.incidental or file.content_type.startswith("message/")}
+    meant = tuple(file for file in files if file.filename not in by_the_way)
+    return Enclosure(message, meant) if meant else None
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a person wrote along with what they did; `source` is the mail it stood in, which maintainers get whole."""
+
+    text: str = ""
+    text_for: str = ""
+    outward: str = ""  # the text as the reporter gets it
+    enclosure: Enclosure | None = None
+    source: MessageId | None = None
+    source_attached: bool = False
+
+
+@dataclass(slots=True)
+class Letters:
+    """Writes the mails of one case. `cause` makes each unique: the same cause never mails a person twice."""
+
+    tx: Transaction
+    correspondence: Correspondence
+    mailbox: Mailbox
+    cause: str
+    now: datetime
+    mails: list[NewMail] = field(default_factory=list)
+
+    # --- what follows from work ----------------------------------------------------------------------------------
+
+    def tell(self, work: Work, words: Words, who: str) -> list[str]:
+        """All mails of the work. Returns what went to the reporters, a line each."""
+        sent: list[str] = []
+        for posted in work.posts:
+            record = posted.about or work.record
+            if posted.send.to is Audience.REPORTERS:
+                people = [(address, "reporter") for address in record.state.reporters]
+            elif posted.send.to is Audience.ADDRESS:
+                people = [(posted.send.address, "participant")]
+            else:
+                continue
+            for address, role in people:
+                self._outward(record, posted.send, address, role, words)
+            if people:
+                sent.append(_sent_line(posted.send, [address for address, _ in people]))
+        self._inward(work, words, who, sent)
+        return sent
+
+    def _outward(self, record: CaseRecord, send: Send, address: str, role: str, words: Words) -> None:
+        kind = send.mail.value
+        if record.sealed:
+            self.to_person(record, "sealed_news", address, role, self._sealed(record), cause=f"{self.cause}/{kind}")
+            return
+        enclosure = words.enclosure if send.with_text or send.mail is Mail.FIX_TO_VERIFY else None
+        context = contexts.for_reporter(
+            record,
+            self.mailbox,
+            self.now,
+            text=words.outward if send.with_text else "",
+            asks=[ask.value for ask in Ask if ask in send.asks],
+            files=[_described(file) for file in enclosure.files] if enclosure is not None else (),
+        )
+        if enclosure is not None:
+            context["pass_on"] = enclosure.names
+        self.to_person(record, kind, address, role, context, attached=enclosure.message if enclosure else None)
+
+    def _sealed(self, record: CaseRecord) -> dict[str, object]:
+        return self.mailbox.identity() | {"reference": record.state.ref}
+
+    def _inward(self, work: Work, words: Words, who: str, sent: Sequence[str]) -> None:
+        wanted = [p.send for p in work.posts if p.send.mail not in _FOR_REPORTERS]
+        if not wanted:
+            return
+        withdrawn = any(send.mail is Mail.WITHDRAWAL for send in wanted)
+        everybody = any(send.to is Audience.MAINTAINERS for send in wanted)
+        context = contexts.for_maintainers(
+            work.record,
+            self.mailbox,
+            who=who,
+            what=[contexts.described(entry) for entry in work.entries],
+            text=words.text,
+            text_for=words.text_for,
+            sent=sent,
+            message=int(words.source or 0),
+            attached=words.source_attached and not work.record.sealed,
+        )
+        kind = Mail.WITHDRAWAL.value if withdrawn else Mail.CHANGED.value
+        skipped = "" if everybody and withdrawn else work.speaker.address
+        self.to_maintainers(work.record, kind, context, but=skipped, attached=self._source(words, work.record))
+
+    def _source(self, words: Words, record: CaseRecord) -> MessageId | None:
+        return words.source if words.source_attached and not record.sealed else None
+
+    # --- to whom ---------------------------------------------------------------------------------------------------
+
+    def to_maintainers(
+        self,
+        record: CaseRecord,
+        kind: str,
+        context: dict[str, object],
+        *,
+        but: str = "",
+        only: str = "",
+        attached: MessageId | None = None,
+        cause: str | None = None,
+    ) -> None:
+        """One mail to each maintainer, `but` one, or `only` to one (addresses)."""
+        for maintainer in self.mailbox.maintainers:
+            address = maintainer.address.lower()
+            if address == but.lower() or (only and address != only.lower()):
+                continue
+            self.mails.append(
+                self.correspondence.in_case(
+                    self.mailbox,
+                    cause or self.cause,
+                    kind,
+                    maintainer.address,
+                    Party.MAINTAINER.value,
+                    context,
+                    case=record.id,
+                    thread=self._maintainers_thread(record),
+                    attached=attached,
+                )
+            )
+
+    def to_person(
+        self,
+        record: CaseRecord,
+        kind: str,
+        address: str,
+        role: str,
+        context: dict[str, object],
+        *,
+        attached: MessageId | None = None,
+        cause: str | None = None,
+    ) -> None:
+        """One mail to one person of the case, in their thread."""
+        if role == Party.MAINTAINER:
+            thread = self._maintainers_thread(record)
+        else:
+            thread = self.tx.thread_with(record.id, address)
+        self.mails.append(
+            self.correspondence.in_case(
+                self.mailbox,
+                cause or self.cause,
+                kind,
+                address,
+                role,
+                context,
+                case=record.id,
+                thread=thread,
+                attached=attached,
+            )
+        )
+
+    def _maintainers_thread(self, record: CaseRecord) -> ThreadIds:
+        root = self.correspondence.thread_root(self.mailbox, record.state.ref)
+        return ThreadIds(root, (root,))
+
+    def owner_of(self, record: CaseRecord) -> str:
+        """The address of the owner, if the case has one who is still a maintainer; else empty: all of them."""
+        names: Iterator[str] = (m.address for m in self.mailbox.maintainers if m.name == record.state.owner)
+        return next(names, "")
+
+
+def _sent_line(send: Send, addresses: Sequence[str]) -> str:
+    if send.mail in _TO_INVITED:
+        return f"{send.address}: {spoken(send.mail)}"
+    return contexts.sent_line(send.mail, len(addresses))
+
+
+def _described(file: File) -> dict[str, object]:
+    digest = hashlib.sha256(file.data).hexdigest()
+    return {"filename": clean(file.filename, 120), "size": len(file.data), "sha256": digest}

@@ -1,0 +1,82 @@
+"""What falls due in the cases: reminders to people, and the little that the service does by itself."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from mailbox_service.core.authority import Evidence
+from mailbox_service.core.case import Audience, Clock, Due, Event, Party, due, next_due
+from mailbox_service.core.evidence import Authentication, AuthResult
+from mailbox_service.services.conversation import contexts
+from mailbox_service.services.conversation.casework import Work
+from mailbox_service.services.conversation.letters import Letters, Words
+from mailbox_service.services.conversation.speakers import Speaker
+from mailbox_service.services.correspondence import Correspondence
+from mailbox_service.services.mailboxes import Mailboxes, written_moment
+from mailbox_service.services.ports import CaseRecord, NewMail, Transaction
+
+# Of one look. What is left comes with the next one, moments later.
+CASES_AT_ONCE = 20
+
+THE_SERVICE = Speaker(
+    Party.SERVICE,
+    "",
+    "",
+    Evidence(False, Authentication(AuthResult.NONE, "", "the service itself"), obtainable=False, on_host=True),
+)
+# What is due, as the reminder's first sentence names it.
+SENTENCES = {
+    Clock.FIRST_RESPONSE: "the reporter was promised a first answer by a person",
+    Clock.UPDATE: "the reporter should hear how it stands, even if nothing changed",
+    Clock.PROMISE: "the reporter was promised a word by this date",
+    Clock.VERDICT: "the reporter was asked to try the fix and did not answer; you decide whether it holds",
+    Clock.EMBARGO: "the embargo ends",
+    Clock.PUBLICATION: "the release is out, and the advisory is due",
+}
+UNANSWERED = "the reporter wrote after our questions, without proof of who they are; nobody has answered yet"
+
+
+def fall_due(tx: Transaction, mailboxes: Mailboxes, correspondence: Correspondence, now: datetime) -> list[NewMail]:
+    """The mails of all that is due now. The service's own steps are written."""
+    mails: list[NewMail] = []
+    for number in tx.cases_to_look_at(now, sorted(mailboxes), CASES_AT_ONCE):
+        record = tx.case_for_update(number)
+        mailbox = mailboxes[record.mailbox]
+        letters = Letters(tx, correspondence, mailbox, f"case:{record.state.ref}", now)
+        for item in due(record.state, mailbox.policy, now):
+            record = _fallen(record, item, letters)
+        tx.set_next_due(record.id, next_due(record.state, mailbox.policy, now))
+        mails += letters.mails
+    return mails
+
+
+def _fallen(record: CaseRecord, item: Due, letters: Letters) -> CaseRecord:
+    letters.cause = f"case:{record.state.ref}/due/{item.key}"
+    if item.action is None:
+        _remind(record, item, letters, SENTENCES.get(item.clock, ""))
+        return record
+    if _wrote_meanwhile(record, letters):
+        # Whoever closed the case now would tell a person who answered that they did not.
+        _remind(record, item, letters, UNANSWERED)
+        return record
+    work = Work(record, THE_SERVICE, letters.mailbox, letters.now)
+    work.do(item.action)
+    letters.tell(work, Words(), "the service")
+    work.write(letters.tx, {"due": item.key})
+    return letters.tx.case_for_update(record.id)
+
+
+def _wrote_meanwhile(record: CaseRecord, letters: Letters) -> bool:
+    theirs = {address.lower() for address in record.state.reporters}
+    since = letters.tx.journal_after(record.id, record.state.since)
+    return any(entry.event is Event.MESSAGE_ADDED and entry.actor.lower() in theirs for entry in since)
+
+
+def _remind(record: CaseRecord, item: Due, letters: Letters, sentence: str) -> None:
+    context = contexts.for_maintainers(record, letters.mailbox, who="the service") | {
+        "clock": sentence,
+        "end": written_moment(item.end),
+        "overdue": letters.now >= item.end,
+    }
+    only = letters.owner_of(record) if item.to is Audience.OWNER else ""
+    letters.to_maintainers(record, "reminder", context, only=only)
