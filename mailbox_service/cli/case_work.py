@@ -176,6 +176,6 @@ async def _carry_out(invocation: Invocation, reference: str, lines: list[str], t
     for line in done.what:
         write(f"- {line}")
     for line in done.sent:
-        write(f"- mail to {line}")
+        write(f"- {line}")
     if left["mails"]:
         write(f"{left['mails']} mails wait in the outbox; the daemon or `mailbox-service run --once` sends them.")

@@ -23,6 +23,7 @@ async def test_a_case_is_played_from_the_report_to_the_credit(story: Story) -> N
     assert story.state().stage is Stage.NEEDS_INFO
     assert story.state().owner == "Ada"
     (seen,) = to(out, grace)
+    assert "the reporter was sent: needs info" in said(seen)
     assert "Which version do you run?" in said(seen), "other maintainers see every answer that went out"
     (done,) = to(out, ada)
     assert "needs info" in said(done)

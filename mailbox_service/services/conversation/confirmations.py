@@ -55,7 +55,7 @@ def preview(turn: Turn, letters: Letters, request: Request, trial: Work, outward
     enclosure = enclosure_of(letters.tx, request.message) if goes_out and request.message is not None else None
     context = _identity(turn, letters) | {
         "lines": request.lines,
-        "to": [contexts.sent_line(p.send.mail, len(trial.state.reporters)) for p in trial.outward_posts()],
+        "to": [contexts.going_to(p.send.mail, len(trial.state.reporters)) for p in trial.outward_posts()],
         "text": "" if turn.record.sealed else outward,
         "doubts": list(doubts),
         "files": enclosure.names if enclosure is not None else [],

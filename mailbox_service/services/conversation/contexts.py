@@ -98,7 +98,12 @@ def next_lines(state: CaseState) -> list[str]:
     moves = [line for line in legal_commands(state) if line not in ("/verified", "/fix-fails")]
     if state.stage is Stage.PATCHED:
         moves = ["/verified", "/fix-fails", *moves]
-    examples = {"/released": "/released VERSION", "/published": "/published URL", "/close": "/close RESOLUTION"}
+    examples = {
+        "/released": "/released VERSION",
+        "/published": "/published URL",
+        "/details-published": "/details-published URL",
+        "/close": "/close RESOLUTION",
+    }
     # Near ones first: from `received` hardly anybody jumps to `published`.
     kept = moves[: NEXT_LINES - 3] + [line for line in moves[NEXT_LINES - 3 :] if line == "/close"]
     return [*(examples.get(line, line) for line in kept), "/reply", "/help"]
@@ -131,6 +136,13 @@ _PLAIN = {
     Event.REMINDED: "reminded the reporter of our questions",
 }
 
+# What a reporter's answer says, where a maintainer's command would only move the case.
+_BY_REPORTER = {
+    Event.INFO_GIVEN: "answered our questions: the case is in reviewing again",
+    Event.FIX_VERIFIED: "says that the fix works: fix verified",
+    Event.FIX_FAILED: "says that the fix does not hold: back to reproduced",
+}
+
 
 def described(entry: Entry) -> str:
     """What an entry of the journal says, without its subject: `moved the case to reproduced`."""
@@ -160,15 +172,25 @@ def _moved(entry: Entry) -> str:
     if entry.event is Event.CLOSED:
         text = f"closed the case as {spoken(str(data.get('resolution')))}"
         return f"{text} of {data['duplicate_of']}" if data.get("duplicate_of") else text
+    if entry.actor == Party.REPORTER and entry.event in _BY_REPORTER:
+        return _BY_REPORTER[entry.event]
     facts = [f"{name} {data[name]}" for name in ("fixed", "advisory", "patch") if data.get(name)]
     moved = f"moved the case to {spoken(str(data.get('to')))}"
     return f"{moved} ({', '.join(facts)})" if facts else moved
 
 
-def sent_line(mail: Mail, people: int) -> str:
-    """What the writer of a command is told of a mail to the reporter."""
-    whom = "the reporter" if people == 1 else f"the {people} reporters, each alone"
-    return f"{whom}: {spoken(mail)}"
+def going_to(mail: Mail, people: int) -> str:
+    """A mail to the reporters and its kind, for a list of what would go out."""
+    return f"{_reporters(people)}: {spoken(mail)}"
+
+
+def sent_to(mail: Mail, people: int) -> str:
+    """The same once it is on its way, as a sentence."""
+    return f"{_reporters(people)} {'was' if people == 1 else 'were'} sent: {spoken(mail)}"
+
+
+def _reporters(people: int) -> str:
+    return "the reporter" if people == 1 else f"the {people} reporters, each alone,"
 
 
 def listed(record: CaseRecord, mailbox: Mailbox) -> dict[str, object]:

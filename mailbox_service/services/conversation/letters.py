@@ -115,7 +115,8 @@ class Letters:
             self.mailbox,
             who=who,
             what=[contexts.described(entry) for entry in work.entries],
-            text=words.text,
+            # Of what went out they see what went out, without the signature.
+            text=words.outward or words.text,
             text_for=words.text_for,
             sent=sent,
             message=int(words.source or 0),
@@ -202,8 +203,8 @@ class Letters:
 
 def _sent_line(send: Send, addresses: Sequence[str]) -> str:
     if send.mail in _TO_INVITED:
-        return f"{send.address}: {spoken(send.mail)}"
-    return contexts.sent_line(send.mail, len(addresses))
+        return f"{send.address} was sent: {spoken(send.mail)}"
+    return contexts.sent_to(send.mail, len(addresses))
 
 
 def _described(file: File) -> dict[str, object]:
