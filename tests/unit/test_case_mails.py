@@ -191,8 +191,8 @@ MUST_SAY = [
     ("embargo", {"embargo": ""}, ("no longer holds", "told us before you write about it")),
     ("sealed_news", {}, ("your public key", "Matrix: #example:example.org")),
     ("withdrawal", {}, ("Nothing has changed", "/close withdrawn", "/note")),
-    ("reminder", {}, ("due by Thursday, 10 December 2026 (UTC)", "stop as soon as it is done")),
-    ("reminder", {"overdue": True}, ("is overdue", "was due by Thursday, 10 December 2026 (UTC)")),
+    ("reminder", {}, ("The date is Thursday, 10 December 2026 (UTC)", "stop as soon as it is done")),
+    ("reminder", {"overdue": True}, ("overdue", "The date was Thursday, 10 December 2026 (UTC)")),
     ("kept_internal", {}, ("stayed with the maintainers", "nothing was sent to the reporter", "/send")),
     ("confirmation", {}, ("/confirm", "2026-11-26 09:15 UTC", "nothing for you to do", "/published https://")),
     ("confirmation", {"for_address": "jane@work.example"}, ("jane@work.example as well", "both addresses")),
@@ -262,6 +262,13 @@ def test_where_nothing_went_to_the_reporter_the_mail_says_so() -> None:
 
 def test_several_things_done_at_once_stand_below_each_other() -> None:
     assert "- moved the case to patched\n- took the case\n" in rendered("done", 1)
+
+
+def test_an_answer_to_a_digest_is_confirmed_without_a_case() -> None:
+    mail = TEMPLATES.render("done", CONTEXTS["done"][3])
+    assert mail.subject == f"Re: {TEMPLATES.preview('digest').subject}"
+    assert "- made M-17 a case\n- released M-19\n" in mail.body
+    assert "Stage" not in mail.body and "the reporter" not in mail.body
 
 
 def test_misplaced_commands_are_named() -> None:

@@ -149,7 +149,7 @@ _CHANGED: Context = {
     "what": ["moved the case to reproduced"],
     "text": "It works against 4.38.0 as well.\nThe second place is in the importer.",
     "text_for": "the reporter",
-    "sent": ["the reporter was sent: reproduced"],
+    "sent": ["the reporter: reproduced"],
     "due": ["a word to the reporter by Thursday, 10 December 2026 (UTC)"],
     "next": ["/patched", "/needs-info", "/released", "/close"],
     "sealed": False,
@@ -165,7 +165,7 @@ _ANSWERED: Context = {
     "stage": "reviewing",
     "owner": "",
     "text_for": "",
-    "sent": ["the reporter was sent: info received"],
+    "sent": ["the reporter: info received"],
     "message_number": 23,
 }
 _WITHHELD: Context = {"attached": False, "withheld": "mailbox-service message export 23"}
@@ -256,7 +256,7 @@ _HELP: Context = {
             "summary": "the severity, as a CVSS 4.0 or 3.1 vector",
             "example": "/severity CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N",
         },
-        {"usage": "/status", "summary": "where the case stands, and what comes next", "example": "/status"},
+        {"usage": "/status", "summary": "where the case stands, and what comes next", "example": ""},
     ],
 }
 _HELP_OF_REPORTER: Context = {
@@ -276,10 +276,29 @@ _TO_ONE: dict[str, tuple[Context, ...]] = {
         _DONE,
         {**_DONE, "what": ["moved the case to patched", "took the case"], "misplaced": ["/quiet", "/severity 9"]},
         {**_DONE, **_OF_REPORTER, "what": ["asked to be credited as Jane Doe"], "sent": [], "owner": "", "due": []},
+        {
+            **_DONE,
+            "reference": "",
+            "stage": "",
+            "owner": "",
+            "text": "",
+            "text_for": "",
+            "sent": [],
+            "due": [],
+            "next": [],
+            "what": ["made M-17 a case", "released M-19"],
+        },
         {**_DONE, "what": [], "sent": [], "owner": "", "unsure": True, "misplaced": ["/spam"]},
     ),
     "refused": (
         _REFUSED,
+        {
+            **_REFUSED,
+            "reference": "",
+            "errors": ["/case: there is no message M-99"],
+            "lines": ["/case M-99"],
+            "next": [],
+        },
         {**_REFUSED, **_OF_REPORTER, "errors": ["/fix-holds is no command; perhaps /fix-works?"], "lines": []},
     ),
     "confirmation": (
