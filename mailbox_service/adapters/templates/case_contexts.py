@@ -149,7 +149,7 @@ _CHANGED: Context = {
     "what": ["moved the case to reproduced"],
     "text": "It works against 4.38.0 as well.\nThe second place is in the importer.",
     "text_for": "the reporter",
-    "sent": ["the reporter: reproduced"],
+    "sent": ["the reporter was sent: reproduced"],
     "due": ["a word to the reporter by Thursday, 10 December 2026 (UTC)"],
     "next": ["/patched", "/needs-info", "/released", "/close"],
     "sealed": False,
@@ -165,7 +165,7 @@ _ANSWERED: Context = {
     "stage": "reviewing",
     "owner": "",
     "text_for": "",
-    "sent": ["the reporter: info received"],
+    "sent": ["the reporter was sent: info received"],
     "message_number": 23,
 }
 _WITHHELD: Context = {"attached": False, "withheld": "mailbox-service message export 23"}
@@ -229,7 +229,7 @@ _CONFIRMATION: Context = {
 }
 _PREVIEW: Context = {
     **_ANSWER,
-    "to": ["the reporter: reviewing"],
+    "to": ["the reporter was sent: reviewing"],
     "files": [],
     "until": "2026-11-26 09:15 UTC",
     "text": "Hello,\n\nwe are looking into your report SEC-2026-0042 now.",
