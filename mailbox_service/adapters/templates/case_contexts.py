@@ -229,7 +229,7 @@ _CONFIRMATION: Context = {
 }
 _PREVIEW: Context = {
     **_ANSWER,
-    "to": ["the reporter was sent: reviewing"],
+    "to": ["the reporter: reviewing"],
     "files": [],
     "until": "2026-11-26 09:15 UTC",
     "text": "Hello,\n\nwe are looking into your report SEC-2026-0042 now.",
