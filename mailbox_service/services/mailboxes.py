@@ -97,6 +97,7 @@ class Mailbox:
             "mailbox_address": self.address,
             "team_address": self.team_address,
             "policy_url": self.policy_url,
+            "replies_go_out": self.maintainer_reply is TextFor.REPORTER,
             "contacts": [{"label": c.label, "value": c.value} for c in self.contacts],
         }
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from mailbox_service.adapters.database.storage import Database
 from mailbox_service.core.case import Resolution, Stage
+from mailbox_service.core.commands import TextFor
 from tests.conversation.people import Story, said, to
 from tests.services.bench import BOX, Bench
 
@@ -254,3 +255,14 @@ async def test_an_answer_to_the_keyed_reply_address_finds_its_case_without_any_m
         )
         await story.send(mail)
         assert story.state().stage is Stage.REVIEWING
+
+
+async def test_where_the_mailbox_says_so_a_plain_answer_goes_to_the_reporter(database: Database) -> None:
+    story = Story(Bench(database, mailbox=replace(BOX, maintainer_reply=TextFor.REPORTER)))
+    await story.begin()
+    assert "goes to the reporter, unless it begins with /note" in said(story.ada.newest())
+    out = await story.answer(story.ada, "We look into it.")
+    assert "We look into it." in said(to(out, story.jane)[0])
+    out = await story.answer(story.ada, "/note\nThis stays here.", to="New report")
+    assert not to(out, story.jane)
+    assert "This stays here." in said(to(out, story.grace)[0])

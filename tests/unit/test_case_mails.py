@@ -85,7 +85,7 @@ def test_the_foot_says_who_sees_an_answer(name: str, number: int) -> None:
     elif name in ("digest", "case_list"):
         assert foot == [f"{TEAM_ONLY}.", ""]
     else:
-        assert foot == [f"{TEAM_ONLY},", "unless it begins with /reply.", ""]
+        assert foot == [f"{TEAM_ONLY},", "unless a command such as /reply sends it on.", ""]
 
 
 @pytest.mark.parametrize("marker", [TEAM_ONLY, NOBODY_ELSE])

@@ -189,13 +189,35 @@ _ALARM: Context = {
 # What a mail was not given that an older version put into the outbox; it goes out without.
 _UNTOLD: Context = {"sorted_as": "", "reasons": [], "reasons_for": [], "reasons_against": [], "hints": []}
 _NO_CLOCKS: Context = {"due": [], "next": []}
+_FOOT: Context = {"replies_go_out": False}
+# The mails whose foot says who sees an answer: those to maintainers that belong to a case.
+FOOTED = frozenset(
+    {
+        "notice_case",
+        "notice_message",
+        "notice_failure",
+        "notice_bounce",
+        "changed",
+        "withdrawal",
+        "reminder",
+        "kept_internal",
+        "preview",
+        "done",
+        "refused",
+        "confirmation",
+        "case_status",
+        "help",
+    }
+)
 SINCE: dict[str, Context] = {
-    "notice_case": {key: value for key, value in _UNTOLD.items() if key != "reasons"} | _NO_CLOCKS,
-    "notice_message": {"unsure": False, **_NO_CLOCKS},
+    "notice_failure": _FOOT,
+    "notice_bounce": _FOOT,
+    "notice_case": {key: value for key, value in _UNTOLD.items() if key != "reasons"} | _NO_CLOCKS | _FOOT,
+    "notice_message": {"unsure": False, **_NO_CLOCKS, **_FOOT},
     "digest": {"open": []},
 }
 
-CONTEXTS: dict[str, tuple[Context, ...]] = {
+_EXAMPLES: dict[str, tuple[Context, ...]] = {
     "acknowledgement": (
         _ACKNOWLEDGEMENT,
         {**_ACKNOWLEDGEMENT, "policy_url": None, "contacts": [], "sealed_hint": True},
@@ -249,4 +271,9 @@ CONTEXTS: dict[str, tuple[Context, ...]] = {
     "canary": ({**PROJECT, "token": "canary-20261123T091500000000-0123456789abcdef0123456789abcdef"},),
     **CASE_CONTEXTS,
     "check_round_trip": ({**PROJECT, "sent_at": "2026-11-23 09:15 UTC"},),
+}
+
+CONTEXTS: dict[str, tuple[Context, ...]] = {
+    name: tuple({**context, **_FOOT} for context in examples) if name in FOOTED else examples
+    for name, examples in _EXAMPLES.items()
 }

@@ -14,6 +14,8 @@ from mailbox_service.services.ports import MessageId
 # The foot of our mails, as far as no person writes it: what stands below one of these was not written now.
 FOOT_OF_MAINTAINERS = "Only the maintainers of {project} see an answer to this mail"
 FOOT_OF_REPORTERS = "Your answer goes to the maintainers of {project}"
+FOOT_THAT_GOES_OUT = "Your answer to this mail goes to the reporter, unless"
+FEET = (FOOT_OF_MAINTAINERS, FOOT_OF_REPORTERS, FOOT_THAT_GOES_OUT)
 # Why a text is shown to its writer before it goes out, in the words of the preview.
 DOUBTS = {
     Doubt.UNMARKED_QUOTE: "something that looks like a quoted mail without marks stands in it",
@@ -59,7 +61,7 @@ def context_of(mailbox: Mailbox, party: Party | None, name: str, *, on_case: boo
 
 def newly_written_in(message: ParsedMessage, mailbox: Mailbox) -> NewText:
     """The new text of a mail. In one that has only HTML no line counts as a command: it may show something else."""
-    markers = [foot.format(project=mailbox.project_name) for foot in (FOOT_OF_MAINTAINERS, FOOT_OF_REPORTERS)]
+    markers = [foot.format(project=mailbox.project_name) for foot in FEET]
     if message.text_is_html:
         return replace(newly_written(message.text, markers), head_lines=0)
     return newly_written(message.plain_text, markers)
