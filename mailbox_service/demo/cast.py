@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from mailbox_service.demo.screen import Screen
 
 if TYPE_CHECKING:
+    from mailbox_service.demo.performance import Performance
     from mailbox_service.demo.playground import Playground
-    from mailbox_service.demo.scenes import Scenes
 
-# All that the cast does takes two or three seconds.
+# All that the cast does takes ten seconds.
 ONCE_SECONDS = 60.0
 # Between two scenes, for whoever reads along.
 PAUSE_SECONDS = 1.5
@@ -97,14 +97,14 @@ def _signalled() -> asyncio.Event:
 
 async def _perform(screen: Screen, folder: Path, once: bool, world: type[Playground]) -> int:
     from mailbox_service.demo.narrator import Narrator
-    from mailbox_service.demo.scenes import Scenes
+    from mailbox_service.demo.performance import Performance
 
     async with world.open(folder) as ground:
         narrator = Narrator(ground, screen)
         telling = asyncio.create_task(narrator.tell(), name="narrator")
         pause = PAUSE_SECONDS if screen.on_terminal and not once else 0.0
-        scenes = Scenes(ground, narrator, screen, pause)
-        acting = asyncio.create_task(_act(scenes, screen), name="cast")
+        performance = Performance(ground, narrator, screen, pause)
+        acting = asyncio.create_task(_act(performance, screen), name="cast")
         try:
             # The narrator and the daemon never end by themselves, unless they fail.
             await asyncio.wait([acting, telling, ground.daemon], return_when=asyncio.FIRST_COMPLETED)
@@ -128,20 +128,22 @@ async def _end(tasks: set[asyncio.Task[Any]]) -> None:
         await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)
 
 
-async def _act(scenes: Scenes, screen: Screen) -> bool:
+async def _act(performance: Performance, screen: Screen) -> bool:
     """Play all scenes and say what happened. True when everything did."""
     from aiosmtplib import SMTPException
 
+    from mailbox_service.demo.scenes import Scenes
+
     try:
         async with asyncio.timeout(ONCE_SECONDS):
-            await scenes.play()
+            await Scenes(performance).play()
     except BrokenPipeError:
         raise
     except TimeoutError:
-        scenes.facts.add(False, f"all scenes are over within {ONCE_SECONDS:.0f} seconds")
+        performance.facts.add(False, f"all scenes are over within {ONCE_SECONDS:.0f} seconds")
     except (SMTPException, OSError) as error:
-        scenes.facts.add(False, "every mail can be submitted", type(error).__name__)
-    facts = scenes.facts.all
+        performance.facts.add(False, "every mail can be submitted", type(error).__name__)
+    facts = performance.facts.all
     missing = [what for happened, what in facts if not happened]
     screen.section("What happened")
     for happened, what in facts:
@@ -152,7 +154,7 @@ async def _act(scenes: Scenes, screen: Screen) -> bool:
         for what in missing:
             screen.finding(False, what)
     else:
-        fastest, slowest = scenes.latencies_ms
+        fastest, slowest = performance.latencies_ms
         screen.text(
             f"All {len(facts)} things happened as they should. From the submission of a mail to the arrival of its "
             f"answer: {fastest:.0f} to {slowest:.0f} ms."
@@ -186,6 +188,7 @@ def _invite(screen: Screen, ground: Playground) -> None:
         "as reporter, send a report to security@demo.example, with a Unicode name and an attachment",
         "ask it a support question, read the redirect, then answer that after all it is about security",
         "answer the acknowledgement of your report: your mail joins the case",
+        "as maintainer or grace, answer the notice of a report with a first line /needs-info, your questions below it",
         "open the mailbox of security: messages were moved to Processed and Redirected, none was deleted",
         "write to away@company.example, who answers everything automatically",
     ):

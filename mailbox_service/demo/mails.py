@@ -23,7 +23,8 @@ REPORTER = Person("Zoë Łukasiewicz", "reporter@research.example", "reporter")
 CUSTOMER = Person("Jürgen Käfer", "customer@company.example", "customer")
 AWAY = Person("Renate Amsel", "away@company.example", "away")
 SPAMMER = Person("Growth Partners", "spammer@offers.example", "spammer")
-MAINTAINER = Person("Ada", "maintainer@demo.example", "maintainer")
+ADA = Person("Ada", "maintainer@demo.example", "maintainer")
+GRACE = Person("Grace", "grace@demo.example", "grace")
 
 REPORT = """\
 Hello,
@@ -125,44 +126,45 @@ Jürgen
 
 
 def report(now: datetime) -> EmailMessage:
-    mail = _written(REPORTER, "Path traversal in the export download: any user can read /etc/passwd", REPORT, now)
+    mail = written(REPORTER, "Path traversal in the export download: any user can read /etc/passwd", REPORT, now)
     mail.add_attachment(PROOF_OF_CONCEPT.encode(), maintype="text", subtype="x-python", filename="poc.py")
     return mail
 
 
 def addition(first: EmailMessage, now: datetime) -> EmailMessage:
     """The reporter once more, as a client does it that answers the own mail in the folder of sent ones."""
-    mail = _written(REPORTER, f"Re: {first['Subject']}", ADDITION, now, answers=str(first["Message-ID"]))
+    mail = written(REPORTER, f"Re: {first['Subject']}", ADDITION, now, answers=str(first["Message-ID"]))
     mail.add_attachment(SERVER_LOG.encode(), maintype="application", subtype="octet-stream", filename="second.log")
     return mail
 
 
 def question(now: datetime) -> EmailMessage:
-    return _written(CUSTOMER, "How do I move our projects to a new server?", QUESTION, now)
+    return written(CUSTOMER, "How do I move our projects to a new server?", QUESTION, now)
 
 
 def advertisement(now: datetime) -> EmailMessage:
-    return _written(SPAMMER, "Page 1 of Google GUARANTEED", ADVERTISEMENT, now)
+    return written(SPAMMER, "Page 1 of Google GUARANTEED", ADVERTISEMENT, now)
 
 
 def invoice(now: datetime) -> EmailMessage:
-    return _written(AWAY, "Invoice for October", INVOICE, now)
+    return written(AWAY, "Invoice for October", INVOICE, now)
 
 
 def out_of_office(to: str, subject: str, answers: str, now: datetime) -> EmailMessage:
     """As vacation programs write it (RFC 3834 §3)."""
-    mail = _written(AWAY, f"Out of office: {subject}", OUT_OF_OFFICE, now, to=to, answers=answers)
+    mail = written(AWAY, f"Out of office: {subject}", OUT_OF_OFFICE, now, to=to, answers=answers)
     mail["Auto-Submitted"] = "auto-replied"
     return mail
 
 
 def afterthought(subject: str, answers: str, now: datetime) -> EmailMessage:
-    return _written(CUSTOMER, f"Re: {subject}", AFTERTHOUGHT, now, answers=answers)
+    return written(CUSTOMER, f"Re: {subject}", AFTERTHOUGHT, now, answers=answers)
 
 
-def _written(
+def written(
     author: Person, subject: str, text: str, now: datetime, *, to: str = SECURITY, answers: str = ""
 ) -> EmailMessage:
+    """A mail as a mail client writes it; `answers` is the Message-ID of another one."""
     mail = EmailMessage(policy=SMTP)
     mail["From"] = Address(author.name, addr_spec=author.address)
     mail["To"] = to

@@ -42,7 +42,8 @@ class Narrator:
             self._screen.decided("nothing was decided about it yet")
             return
         self.fates[arrival.sha256] = row
-        if row["outcome"]:
+        # What joins a case does so whatever a machine makes of its words.
+        if row["outcome"] and row["disposition"] != "attached":
             chances = f"{row['security'] or 0:.0%} a report, {row['spam'] or 0:.0%} spam"
             self._screen.sorted_as(row["outcome"], chances, row["reasons"] or ())
         self._screen.decided(_decision(row))

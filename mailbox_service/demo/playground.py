@@ -20,6 +20,7 @@ import aiosmtplib
 
 from mailbox_service import app, config, logs
 from mailbox_service.adapters.database.reading_sql import MessageFilter
+from mailbox_service.core.case import CaseState
 from mailbox_service.core.message import ParsedMessage, parse
 from mailbox_service.demo import mails
 from mailbox_service.demo.servers import AUTHSERV_ID, DEMO_ACCOUNTS, HOST, DemoMailServer
@@ -51,7 +52,9 @@ mailboxes:
        marks: {{processed: {{folder: Processed}}, redirected: {{folder: Redirected}}}}}}
     smtp: {{host: {host}, port: {smtp_port}, security: none, username: security, password_file: password}}
     authserv_id: {authserv_id}
-    maintainers: [{{name: {maintainer.name}, address: {maintainer.address}}}]
+    maintainers:
+      - {{name: {ada.name}, address: {ada.address}}}
+      - {{name: {grace.name}, address: {grace.address}}}
 """
 
 
@@ -126,7 +129,8 @@ class Playground:
             imap_port=self.server.imap_port,
             smtp_port=self.server.smtp_port,
             authserv_id=AUTHSERV_ID,
-            maintainer=mails.MAINTAINER,
+            ada=mails.ADA,
+            grace=mails.GRACE,
         )
         file.write_text(text, encoding="utf-8")
         return config.load(file, os.environ)
@@ -160,24 +164,31 @@ class Playground:
             await self.submit(mails.AWAY, mail, to=arrival.sender, return_path="")
 
     async def submit(
-        self, author: mails.Person, mail: EmailMessage, *, to: str = mails.SECURITY, return_path: str | None = None
+        self,
+        author: mails.Person | None,
+        mail: EmailMessage,
+        *,
+        to: str = mails.SECURITY,
+        return_path: str | None = None,
     ) -> Arrival:
         """Hand a mail to the submission server, as the author's client would, and see it arrive.
+
+        It is sent from the account of `author`, whatever its From says; None sends without any login.
 
         Raises: aiosmtplib.SMTPException, OSError.
         """
         client = aiosmtplib.SMTP(
             hostname=HOST,
             port=self.server.smtp_port,
-            username=author.login,
-            password=PASSWORD,
+            username=author.login if author is not None else None,
+            password=PASSWORD if author is not None else None,
             start_tls=False,
             # Else this machine's name is looked up in the DNS.
             local_hostname=f"[{HOST}]",
             timeout=STEP_SECONDS,
         )
         async with client:
-            sender = author.address if return_path is None else return_path
+            sender = return_path or (author.address if author is not None and return_path is None else "")
             await client.sendmail(sender, [to], mail.as_bytes())
         name = str(mail["Message-ID"])
         return next(a for a in reversed(self.arrivals) if a.mail.message_id == name and a.recipient == to)
@@ -241,6 +252,22 @@ class Playground:
     async def cases(self) -> list[Row]:
         return await self.service.database.transact(lambda tx: tx.list_cases(MAILBOX))
 
+    async def case(self, ref: str) -> CaseState:
+        """One case as it stands. Raises LookupError when there is none of this name."""
+
+        def found(tx: Any) -> CaseState:
+            number = tx.case_named(MAILBOX, ref)
+            if number is None:
+                raise LookupError(ref)
+            state: CaseState = tx.case_for_update(number).state
+            return state
+
+        return await self.service.database.transact(found)
+
+    def arrivals_at(self, person: mails.Person) -> list[Arrival]:
+        """What came into somebody's mailbox, oldest first."""
+        return [a for a in self.arrivals if a.recipient == person.address]
+
     async def on_file(self) -> list[bytes]:
         """The stored bytes of all messages."""
 
@@ -257,7 +284,7 @@ class Playground:
 
 def logins() -> list[tuple[str, str]]:
     """(login, address) of those whose mailboxes people may want to open."""
-    wanted = ("reporter", "team", "maintainer", "security")
+    wanted = ("reporter", "team", "maintainer", "grace", "security")
     known = {login: address for address, (login, _) in DEMO_ACCOUNTS.items()}
     return [(login, known[login]) for login in wanted]
 

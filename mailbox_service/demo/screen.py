@@ -17,7 +17,7 @@ WIDEST, NARROWEST, ON_PAPER = 96, 60, 88
 MARGIN = " " * 8
 REASONS_SHOWN = 5
 # Of a mail that comes in the beginning tells what it is; of ours the whole answer is shown once.
-LINES_IN, LINES_OUT, LINES_AGAIN = 9, 24, 3
+LINES_IN, LINES_OUT, LINES_AGAIN = 15, 24, 3
 
 BOLD, DIM, RED, GREEN, YELLOW, CYAN = "1", "2", "31", "32", "33", "36"
 
@@ -70,7 +70,7 @@ class Screen:
     def came_in(self, mail: ParsedMessage) -> None:
         self._head("in", CYAN, f"from {mail.from_display or '(no From)'}")
         self._detail(mail.subject or "(no subject)", colour=BOLD)
-        self._body(mail, LINES_IN)
+        self._body(mail, LINES_IN, quotes=False)
 
     def went_out(self, mail: ParsedMessage, recipient: str, after: str, *, seen: bool) -> None:
         """A mail that arrived at `recipient`; `seen`: one of its kind was shown in full before."""
@@ -105,14 +105,18 @@ class Screen:
         for line in textwrap.wrap(harmless(text), self.width - len(MARGIN), replace_whitespace=False) or [""]:
             self._put(MARGIN + (self._paint(colour, line) if colour else line))
 
-    def _body(self, mail: ParsedMessage, most: int) -> None:
+    def _body(self, mail: ParsedMessage, most: int, *, quotes: bool = True) -> None:
         lines: list[str] = []
-        for line in harmless(mail.text, keep_newlines=True).strip().split("\n"):
+        written = harmless(mail.text, keep_newlines=True).strip().split("\n")
+        shown = [line for line in written if quotes or not line.startswith(">")]
+        for line in shown:
             lines += textwrap.wrap(line, self.width - len(MARGIN) - 2, drop_whitespace=False) or [""]
         for line in lines[:most]:
             self._put(f"{MARGIN}{self._paint(DIM, self._bar)} {line}".rstrip())
         if len(lines) > most:
             self._put(f"{MARGIN}{self._paint(DIM, f'{self._bar} ({len(lines) - most} more lines)')}")
+        elif len(written) > len(shown):
+            self._put(f"{MARGIN}{self._paint(DIM, f'{self._bar} ({len(written) - len(shown)} quoted lines)')}")
         for attachment in mail.attachments:
             self._detail(f"attached: {attachment.filename} ({written_size(attachment.size_bytes)})")
 

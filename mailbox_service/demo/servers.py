@@ -55,6 +55,7 @@ DEMO_ACCOUNTS: Mapping[str, tuple[str, str]] = {
     "security@demo.example": ("security", "demo"),
     "team@demo.example": ("team", "demo"),
     "maintainer@demo.example": ("maintainer", "demo"),
+    "grace@demo.example": ("grace", "demo"),
     "reporter@research.example": ("reporter", "demo"),
     "customer@company.example": ("customer", "demo"),
     "away@company.example": ("away", "demo"),

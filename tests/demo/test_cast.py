@@ -38,7 +38,25 @@ from mailbox_service.core.automatic import Automatic, AutomaticMail
 from mailbox_service.services import understanding
 understanding.recognise = lambda message, envelope_from=None: AutomaticMail(Automatic.NO, (), False)
 """
-# The demo takes a few seconds; a machine busy with other tests may need several times as long.
+NOTHING_IS_PROVEN_AND_ALL_IS_DONE = """
+from mailbox_service.core.authority import Permission
+from mailbox_service.services.conversation import conduct
+conduct.least = lambda weights, evidence: Permission.DO
+"""
+NOBODY_IS_ANONYMOUS = """
+from mailbox_service.services.conversation import conduct
+conduct.anonymous = lambda text, names: (text, False)
+"""
+NO_THREADS = """
+from mailbox_service.adapters.database.transaction import SqlTransaction
+from mailbox_service.services.ports import ThreadIds
+SqlTransaction.thread_with = lambda self, case, recipient: ThreadIds(None, ())
+"""
+NO_FILES_TRAVEL = """
+from mailbox_service.services.conversation import conduct
+conduct.enclosure_of = lambda tx, message: None
+"""
+# The demo takes some seconds; a machine busy with other tests may need several times as long.
 PATIENCE_SECONDS = 60
 
 
@@ -130,10 +148,27 @@ def test_everything_happens_and_nothing_is_written_beside_the_page(
         r"then  it is kept, and not answered: sorted as spam",
         r"then  it is kept, and not answered: automatic reply",
         r"then  case SEC-\d{4}-0002 is opened: answers a redirect",
-        r"✓ there are two cases, with two messages each",
+        r"Subject: Re: \[SEC-\d{4}-0001\] Your report to Demo\n(?s:.*?)1\. Did the server run on Linux or on Windows\?",
+        r"then  SEC-\d{4}-0001 has come to: needs info",
+        r"in    from Ada <maintainer@demo\.example>\n(?s:.*?)│ \(\d+ quoted lines\)",
+        r"then  case SEC-\d{4}-0003 is opened: .*\(not\n *answered: its author address failed authentication\)",
+        r"then  SEC-\d{4}-0001 stands where it stood: reproduced",
+        r"attached: 0001-check-export-names\.patch",
+        r"│   /confirm",
+        r"- credit, as printed: Zoë Łukasiewicz <https://research\.example/zoe>",
+        r"then  SEC-\d{4}-0001 has come to: closed",
+        r"✓ neither a maintainer's From nor their Message-ID, without their account, changes\s+anything",
+        r"✓ there are three cases, with 13, 2 and 1 messages",
+        r"✓ in the mailbox of reporter@research\.example: acknowledgement, needs_info,\s+info_received, reproduced, "
+        r"done, fix_to_verify, fix_verified, released, published,\s+resolved of SEC-\d{4}-0001\n",
+        r"✓ SEC-\d{4}-0001 went by mail alone from received to closed:",
+        r"✓ fixed version, advisory, credit and severity stand in the case as they were written",
+        r"✓ no name, address, signature, mail program or note of a maintainer reached the\s+reporter",
+        r"✓ the reporter has 10 mails of ours, in one thread",
+        r"✓ the reporter has 0001-check-export-names\.patch, byte for byte, and its SHA-256",
         r"✓ in the mailbox of away@company\.example: redirect\n",
         r"✓ in the mailbox of spammer@offers\.example: nothing\n",
-        r"✓ all 7 messages to security@demo\.example are on file, byte for byte",
+        r"✓ all 19 messages to security@demo\.example are on file, byte for byte",
         r"✓ nothing waits, nothing is held, no mail failed",
     ],
 )
@@ -167,7 +202,7 @@ def test_what_is_kept_is_private_and_can_be_read_with_the_configuration_beside_i
     assert loaded.warnings == ()
     database = Database.open(loaded.database.connection_url())
     try:
-        assert [case["messages"] for case in database.run(lambda tx: tx.list_cases())] == [2, 2]
+        assert [case["messages"] for case in database.run(lambda tx: tx.list_cases())] == [13, 2, 1]
     finally:
         database.close()
 
@@ -186,8 +221,9 @@ def test_a_sorter_that_finds_spam_everywhere_fails_the_demo_with_what_is_missing
     assert ended.returncode == 1, ended.stdout + ended.stderr
     output = " ".join(ended.stdout.split())
     assert "✗ the vulnerability report opens a case - found: disposition spam, sorted as spam" in output
-    assert "✗ there are two cases, with two messages each - found: no case" in output
+    assert "✗ there are three cases, with 13, 2 and 1 messages - found: no case" in output
     assert re.search(r"✗ in the mailbox of reporter@research\.example: .* - found: nothing", output)
+    assert "✗ a case can be worked by mail - found: no case" in output
     # What still holds is said to hold.
     assert "✓ in the mailbox of spammer@offers.example: nothing" in output
     assert list(tmp_path.iterdir()) == []
@@ -199,6 +235,21 @@ def test_a_service_that_answers_automatic_mail_fails_the_demo(tmp_path: Path) ->
     output = " ".join(ended.stdout.split())
     assert "✗ the out-of-office reply is recognised as automatic - found: disposition case" in output
     assert re.search(r"✗ in the mailbox of away@company\.example: redirect - found: redirect, ", output)
+
+
+@pytest.mark.parametrize(
+    ("broken", "missing"),
+    [
+        (NOTHING_IS_PROVEN_AND_ALL_IS_DONE, r"✗ neither a maintainer's From .* - found: closed"),
+        (NOBODY_IS_ANONYMOUS, r"✗ no name, .* reached the reporter - found: Ada "),
+        (NO_THREADS, r"✗ the reporter has 10 mails of ours, in one thread - found: 1 subjects, 9 without a reference"),
+        (NO_FILES_TRAVEL, r"✗ the reporter has 0001-check-export-names\.patch, .* - found: 0 files"),
+    ],
+)
+def test_a_service_that_works_cases_wrongly_fails_the_demo(broken: str, missing: str, tmp_path: Path) -> None:
+    ended = played(tmp_path, before=broken)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert re.search(missing, " ".join(ended.stdout.split())), ended.stdout
 
 
 def test_without_the_extra_one_learns_how_to_install_it(tmp_path: Path) -> None:
@@ -226,7 +277,7 @@ def test_it_stays_up_shows_mail_sent_by_hand_and_ends_cleanly_at_ctrl_c(tmp_path
             client.login("reporter", "demo")
             client.send_message(mail, "reporter@research.example", ["security@demo.example"])
         demo.hear(r"Ctrl-C(?s:.*)in    from Mallory <reporter@research\.example>")
-        demo.hear(r"then  case SEC-\d{4}-0003 is opened")
+        demo.hear(r"then  case SEC-\d{4}-0004 is opened")
         demo.hear(r"Ctrl-C(?s:.*)out   in the mailbox of maintainer@demo\.example, \d+ ms")
         assert "\x1b" not in demo.heard
         assert len(list(tmp_path.iterdir())) == 1
