@@ -1,9 +1,10 @@
 """The keyed addresses of each outgoing mail: its envelope sender (VERP) names the mail that a bounce is about, its
 Reply-To the mail that a person answers, for clients and ticket systems that name no Message-ID.
 
-A pattern such as `security+{token}@example.org` is filled with `b<row>.<mac>`, or `r<row>.<mac>` for answers. The MAC
-is bound to the mailbox, the row and the row's Message-ID, which itself is bound to cause, kind and recipient: a token
-says nothing of any other row, not even where a restored database numbers its rows again.
+A pattern such as `security+{token}@example.org` is filled with `b<row>.<mac>`; for answers with `r<row>.<mac>`, or with
+`a<row>.<mac>` for those that go on to the reporter. The MAC is bound to the use, the mailbox, the row and the row's
+Message-ID, which itself is bound to cause, kind and recipient: a token says nothing of any other row, not even where a
+restored database numbers its rows again.
 """
 
 from __future__ import annotations
@@ -21,8 +22,6 @@ PLACEHOLDER = "{token}"
 TOKENS = 5
 # Twelve digits of a row: a mail every millisecond for thirty years.
 LONGEST_TOKEN = "b" + "9" * 12 + "." + "a" * tokens.SHORT_TOKEN_CHARS
-
-_REPLY = "reply"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +48,40 @@ def is_of(token: BounceToken, key: TokenKey, *, mailbox: str, message_id: str) -
     return tokens.is_bounce_token(key, token.mac, mailbox=mailbox, row=token.row, message_id=message_id)
 
 
-def reply_address(pattern: str, key: TokenKey, *, mailbox: str, row: int, message_id: str) -> str:
-    """The Reply-To of one row."""
-    mac = tokens.bounce_token(key, mailbox=mailbox, row=row, message_id=message_id, use=_REPLY)
-    return pattern.replace(PLACEHOLDER, f"r{row}.{mac}")
+@dataclass(frozen=True, slots=True)
+class ReplyToken:
+    """What an address that people write to claims; nothing is proven before `is_reply_to` says so.
+
+    `outward`: it is the address that answers the reporter, where the other one answers whoever wrote the mail.
+    """
+
+    row: int
+    mac: str
+    outward: bool
 
 
-def reply_tokens(pattern: str | None, addresses: Iterable[str]) -> tuple[BounceToken, ...]:
-    """As `bounce_tokens`, of addresses that answers come to. They prove nothing before `is_reply_to` says so."""
-    return _tokens(pattern or "", addresses, "r")
+def reply_address(
+    pattern: str, key: TokenKey, *, mailbox: str, row: int, message_id: str, outward: bool = False
+) -> str:
+    """The Reply-To of one row, or the address that answers the reporter of its case."""
+    mac = tokens.bounce_token(key, mailbox=mailbox, row=row, message_id=message_id, use=_use(outward))
+    return pattern.replace(PLACEHOLDER, f"{'a' if outward else 'r'}{row}.{mac}")
 
 
-def is_reply_to(token: BounceToken, key: TokenKey, *, mailbox: str, message_id: str) -> bool:
+def reply_tokens(pattern: str | None, addresses: Iterable[str]) -> tuple[ReplyToken, ...]:
+    """As `bounce_tokens`, of addresses that answers come to."""
+    found = ((letter, token) for letter in ("r", "a") for token in _tokens(pattern or "", addresses, letter))
+    return tuple(ReplyToken(token.row, token.mac, letter == "a") for letter, token in found)
+
+
+def is_reply_to(token: ReplyToken, key: TokenKey, *, mailbox: str, message_id: str) -> bool:
     """Whether we made the token for answers to the row of that Message-ID."""
-    return tokens.is_bounce_token(key, token.mac, mailbox=mailbox, row=token.row, message_id=message_id, use=_REPLY)
+    use = _use(token.outward)
+    return tokens.is_bounce_token(key, token.mac, mailbox=mailbox, row=token.row, message_id=message_id, use=use)
+
+
+def _use(outward: bool) -> str:
+    return "answer" if outward else "reply"
 
 
 def _tokens(pattern: str, addresses: Iterable[str], letter: str) -> tuple[BounceToken, ...]:

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from mailbox_service.core import tokens
 from mailbox_service.core.automatic import LOOP_MARKER, Automatic
-from mailbox_service.core.bounce_address import is_reply_to
+from mailbox_service.core.bounce_address import ReplyToken, is_reply_to
 from mailbox_service.core.budget import (
     SENDER_LIMIT,
     AnswerBudget,
@@ -171,7 +171,9 @@ class _Desk:
         self.cases: dict[int, OpenCase] = {}  # number by which routing knows a case -> case
         self._numbers: dict[int, int] = {}  # identity of the object -> number
         names = sorted({n for u in batch for n in (*u.names, u.message.message_id) if n is not None})
-        rows = sorted({OutboundId(t.row) for u in batch for t in (*u.bounce_tokens, *u.reply_tokens)})
+        claimed = [token.row for u in batch for token in u.bounce_tokens]
+        claimed += [token.row for u in batch for token in u.reply_tokens]
+        rows = sorted({OutboundId(row) for row in claimed})
         self.outbound: dict[str, list[KnownOutbound]] = {}
         self.numbered: dict[OutboundId, KnownOutbound] = {}
         self.named: dict[str, list[Named]] = {}
@@ -212,6 +214,8 @@ class _Desk:
             decision.returned = self._returned(understood)
         elif routing.disposition in (Disposition.ATTACHED, Disposition.ANSWER):
             decision.answered = self._answered(understood, in_case=routing.disposition is Disposition.ATTACHED)
+            outward = [row for token, row in self._reply_tokens(understood) if token.outward]
+            decision.outward = decision.answered in outward
         if routing.with_redirected is not None and case is not None:
             self._redirected[routing.with_redirected] = case
         if routing.answer is not Answer.NOTHING:
@@ -327,11 +331,14 @@ class _Desk:
         return [*by_address, *(k for k in named if k.mailbox == understood.claim.mailbox)]
 
     def _answered_by_address(self, understood: Understood) -> list[KnownOutbound]:
-        """The mails to whose keyed Reply-To it was written."""
+        """The mails to one of whose keyed addresses for answers it was written."""
+        return [row for _, row in self._reply_tokens(understood)]
+
+    def _reply_tokens(self, understood: Understood) -> list[tuple[ReplyToken, KnownOutbound]]:
         mailbox, key = understood.claim.mailbox, self.correspondence.key
         rows = ((token, self.numbered.get(OutboundId(token.row))) for token in understood.reply_tokens)
         return [
-            row
+            (token, row)
             for token, row in rows
             if row is not None
             and row.mailbox == mailbox

@@ -39,6 +39,7 @@ class Decision:
     related: OpenCase | None = None  # the case of this very batch that it names without proof
     returned: KnownOutbound | None = None  # the mail of ours that came back with it
     answered: KnownOutbound | None = None  # the mail of ours that it answers, which went to its From
+    outward: bool = False  # it came to the address that answers the reporter
     outlook: Outlook = NO_OUTLOOK  # what a notice of it says can be done next, and what is due
     owed: bool = False  # the sender's own limit is reached: acknowledged together with others, once a day
 
@@ -54,7 +55,7 @@ class Decision:
         if self.answered is None or self.understood.claim.quiet or self.routing.silent:
             return None
         if self.routing.disposition is Disposition.ATTACHED and self.case is not None and self.case.id is not None:
-            return Said(self.understood, self.mailbox, self.case.id, self.answered)
+            return Said(self.understood, self.mailbox, self.case.id, self.answered, self.outward)
         if self.routing.disposition is Disposition.ANSWER:
             return Said(self.understood, self.mailbox, None, self.answered)
         return None

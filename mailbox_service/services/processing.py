@@ -70,7 +70,7 @@ class Processing:
         if attachment is not None and names is not None:
             # A mail of a maintainer: nothing of it but these files may reach anybody else.
             files, attachment = passed_on(attachment, names), None
-        rendered = self.renderer.render(row.template, row.context)
+        rendered = self.renderer.render(row.template, self._context(mailbox, row))
         return compose(
             Outgoing(
                 from_address=mailbox.address,
@@ -91,11 +91,23 @@ class Processing:
             )
         )
 
-    def _reply_to(self, mailbox: Mailbox, row: OutboundClaim) -> str | None:
+    def _reply_to(self, mailbox: Mailbox, row: OutboundClaim, *, outward: bool = False) -> str | None:
         if mailbox.reply_to is None or row.role == "mailbox":
             return None
-        name = mailbox.name
-        return reply_address(mailbox.reply_to, self.key, mailbox=name, row=int(row.id), message_id=row.message_id)
+        return reply_address(
+            mailbox.reply_to,
+            self.key,
+            mailbox=mailbox.name,
+            row=int(row.id),
+            message_id=row.message_id,
+            outward=outward,
+        )
+
+    def _context(self, mailbox: Mailbox, row: OutboundClaim) -> dict[str, object]:
+        """What the template is given: beside what was put into the outbox an address that needs the row's number."""
+        answers = row.role == "maintainer" and row.case_id is not None
+        address = self._reply_to(mailbox, row, outward=True) if answers else None
+        return row.context | {"answer_address": address or ""}
 
 
 def passed_on(raw: bytes, names: object) -> tuple[OutFile, ...]:

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from mailbox_service.core.automatic import LOOP_MARKER, Automatic, AutomaticMail, recognise
-from mailbox_service.core.bounce_address import BounceToken, bounce_tokens, reply_tokens
+from mailbox_service.core.bounce_address import BounceToken, ReplyToken, bounce_tokens, reply_tokens
 from mailbox_service.core.delivery_report import DeliveryReport, read_report
 from mailbox_service.core.evidence import Authentication, authenticate
 from mailbox_service.core.message import Encryption, ParsedMessage, parse
@@ -38,7 +38,7 @@ class Understood:
     names: tuple[str, ...]  # Message-IDs it refers to, the nearest first
     content_sha256: str  # of subject and body: what stays the same when a mail arrives by two ways
     bounce_tokens: tuple[BounceToken, ...] = ()  # in the addresses it came to; not verified yet
-    reply_tokens: tuple[BounceToken, ...] = ()  # in the same, of those that people answer to; not verified either
+    reply_tokens: tuple[ReplyToken, ...] = ()  # in the same, of those that people answer to; not verified either
     report: DeliveryReport | None = None  # what a bounce says
     triage: Triage = NOTHING  # for a case that it may open
     model: str = ""  # which sorter gave the verdict
@@ -52,7 +52,7 @@ def understand(claim: Claim, data: bytes, mailbox: Mailbox, sorter: Sorter) -> U
     """Parse, gather evidence and sort. Total for any bytes."""
     message = parse(data)
     automatic = recognise(message, claim.envelope_from)
-    addresses = _delivered_to(message, claim)
+    addresses = delivered_to(message, claim.envelope_to)
     tokens = bounce_tokens(mailbox.envelope_from, addresses)
     answers = reply_tokens(mailbox.reply_to, addresses)
     if tokens:
@@ -113,9 +113,10 @@ def _addressed_to(message: ParsedMessage, own: frozenset[str], envelope_to: str 
     return any(a.key in own or _without_detail(a.key) in own for a in (*message.to, *message.cc))
 
 
-def _delivered_to(message: ParsedMessage, claim: Claim) -> tuple[str, ...]:
+def delivered_to(message: ParsedMessage, envelope_to: str | None = None) -> tuple[str, ...]:
+    """The addresses it came to, as servers and its author wrote them down."""
     written = (value for name in _DELIVERED_TO for value in message.header_all(name))
-    return (claim.envelope_to or "", *written, *(a.key for a in (*message.to, *message.cc)))
+    return (envelope_to or "", *written, *(a.key for a in (*message.to, *message.cc)))
 
 
 def _without_detail(address: str) -> str:

@@ -266,3 +266,18 @@ async def test_where_the_mailbox_says_so_a_plain_answer_goes_to_the_reporter(dat
     out = await story.answer(story.ada, "/note\nThis stays here.", to="New report")
     assert not to(out, story.jane)
     assert "This stays here." in said(to(out, story.grace)[0])
+
+
+async def test_mail_to_the_address_that_answers_the_reporter_goes_to_the_reporter(database: Database) -> None:
+    story = Story(Bench(database, mailbox=replace(BOX, reply_to="security+{token}@example.org")))
+    await story.begin()
+    notice = story.ada.newest()
+    address = said(notice).partition("write to this address: ")[2].split()[0]
+    mail = story.ada.write("We look into it.", answering=notice)
+    out = await story.send(mail.replace(b"To: security@example.org", b"To: " + address.encode()))
+    assert "We look into it." in said(to(out, story.jane)[0])
+    assert address not in to(out, story.jane)[0].as_string()
+    hers = said(story.grace.newest()).partition("write to this address: ")[2].split()[0]
+    mail = story.ada.write("In another hand.", subject="x")
+    out = await story.send(mail.replace(b"To: security@example.org", b"To: " + hers.encode()))
+    assert not to(out, story.jane), "an address is the key of one person"

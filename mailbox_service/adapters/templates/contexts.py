@@ -209,6 +209,9 @@ FOOTED = frozenset(
         "help",
     }
 )
+# The mails that name the address by which the reporter is answered; it is known when they are composed.
+ADDRESSED = frozenset({"notice_case", "notice_message", "changed", "withdrawal", "kept_internal"})
+_ADDRESS: Context = {"answer_address": ""}
 SINCE: dict[str, Context] = {
     "notice_failure": _FOOT,
     "notice_bounce": _FOOT,
@@ -274,6 +277,8 @@ _EXAMPLES: dict[str, tuple[Context, ...]] = {
 }
 
 CONTEXTS: dict[str, tuple[Context, ...]] = {
-    name: tuple({**context, **_FOOT} for context in examples) if name in FOOTED else examples
+    name: tuple(
+        context | (_FOOT if name in FOOTED else {}) | (_ADDRESS if name in ADDRESSED else {}) for context in examples
+    )
     for name, examples in _EXAMPLES.items()
 }

@@ -40,7 +40,7 @@ def take_turn(turn: Turn, letters: Letters) -> Heard:
         invited = turn.answered.role != CANDIDATE
         return Heard(told=False, verified=invited and speaker.evidence.authenticated)
     context = context_of(letters.mailbox, speaker.party, speaker.name, on_case=True)
-    request = read_request(turn.understood.message, turn.message, letters.mailbox, context)
+    request = read_request(turn.understood.message, turn.message, letters.mailbox, context, outward=turn.outward)
     if isinstance(request, Misread):
         return _misread(turn, letters, request.errors)
     if request.commands.named(confirmations.CONFIRM) is not None:

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from mailbox_service.core.authority import Permission, least
 from mailbox_service.core.automatic import Automatic
+from mailbox_service.core.bounce_address import reply_tokens
 from mailbox_service.core.case import AddAddress, Event, Party, Refused, check_outdated
 from mailbox_service.core.commands import Misread, TextFor
 from mailbox_service.core.evidence import Authentication, AuthResult
@@ -24,6 +25,7 @@ from mailbox_service.services.conversation.speakers import CANDIDATE, Speaker
 from mailbox_service.services.conversation.turn import Heard, Turn
 from mailbox_service.services.mailboxes import written_moment
 from mailbox_service.services.ports import Confirmation
+from mailbox_service.services.understanding import delivered_to
 
 LIFETIME = timedelta(hours=72)
 ASKING = frozenset({"confirmation", "preview"})
@@ -160,7 +162,9 @@ def _waiting(turn: Turn, letters: Letters, asked: Confirmation) -> tuple[Turn, R
     """The message that waited, with the proof of both mails. Raises: Refused."""
     message = parse(letters.tx.raw(asked.message))
     context = context_of(letters.mailbox, turn.speaker.party, turn.speaker.name, on_case=True)
-    request = read_request(message, asked.message, letters.mailbox, context)
+    tokens = reply_tokens(letters.mailbox.reply_to, delivered_to(message))
+    outward = any(token.outward for token in tokens)  # it was proven then; else nothing would have been asked
+    request = read_request(message, asked.message, letters.mailbox, context, outward=outward)
     if isinstance(request, Misread):
         raise Refused("; ".join(request.errors))
     asked_at = asked.expires_at - LIFETIME

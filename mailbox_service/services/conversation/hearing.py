@@ -39,6 +39,7 @@ class Said:
     mailbox: Mailbox
     case: CaseId | None
     answered: KnownOutbound
+    outward: bool = False  # it came to the address that answers the reporter
 
 
 def hear(
@@ -62,7 +63,7 @@ def hear(
     small = claim.size_bytes <= said.mailbox.notices.attachment_limit_bytes
     journal = tuple(tx.journal_after(record.id, said.answered.created_at))
     attached = small and not claim.partial and not clear_in_sealed
-    turn = Turn(said.understood, record, speaker, said.answered, attached, journal)
+    turn = Turn(said.understood, record, speaker, said.answered, attached, journal, outward=said.outward)
     heard = replace(take_turn(turn, letters), outlook=outlook(record.state, said.mailbox))
     return heard, letters.mails, []
 

@@ -67,8 +67,13 @@ def newly_written_in(message: ParsedMessage, mailbox: Mailbox) -> NewText:
     return newly_written(message.plain_text, markers)
 
 
-def read_request(message: ParsedMessage, number: MessageId, mailbox: Mailbox, context: Context) -> Request | Misread:
-    """What the mail asks for, or why nothing of it counts."""
+def read_request(
+    message: ParsedMessage, number: MessageId, mailbox: Mailbox, context: Context, *, outward: bool = False
+) -> Request | Misread:
+    """What the mail asks for, or why nothing of it counts.
+
+    `outward`: it was sent to the address that answers the reporter.
+    """
     new = newly_written_in(message, mailbox)
     if message.text_is_html and new.text.lstrip().startswith("/"):
         return Misread(
@@ -77,7 +82,8 @@ def read_request(message: ParsedMessage, number: MessageId, mailbox: Mailbox, co
     commands = parse(new, context)
     if isinstance(commands, Misread):
         return commands
-    if context.party is Party.MAINTAINER and not commands.commands and mailbox.maintainer_reply is TextFor.REPORTER:
+    goes_out = outward or mailbox.maintainer_reply is TextFor.REPORTER
+    if context.party is Party.MAINTAINER and not commands.commands and goes_out:
         commands = replace(commands, text_for=TextFor.REPORTER)
     return Request(commands, new, number)
 

@@ -21,6 +21,7 @@ class Turn:
     answered: KnownOutbound
     attached: bool  # whether the whole message may travel along with notices
     journal: tuple[Entry, ...] = ()  # what happened since the answered mail was made
+    outward: bool = False  # it came to the address that answers the reporter
     confirmed_by: MessageId | None = None  # the answer to our question, where it took one
 
     @property
