@@ -160,6 +160,12 @@ def turns_key(mailbox: str, case: str, person: str, now: datetime) -> Key:
     return (f"{mailbox}/turns/{case}/{person.lower()}", hour_of(now))
 
 
+def asked_key(mailbox: str, recipient: str, now: datetime) -> Key:
+    """The counter of questions sent to one address on this day because of mail that may be somebody else's."""
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return (f"{mailbox}/asked/{recipient.lower()}", day)
+
+
 def failures_key(mailbox: str, now: datetime) -> Key:
     """The counter of our mails that failed for good in this hour."""
     return (f"{mailbox}/failures", hour_of(now))

@@ -239,3 +239,21 @@ async def test_robots_that_say_nowhere_that_they_are_some_fall_silent(story: Sto
     assert not waiting, "it never ends"
     assert sent <= 50
     assert len(story.jane.got) == 1
+
+
+async def test_a_stolen_token_fills_nobodys_mailbox(story: Story) -> None:
+    await story.begin()
+    stolen = story.ada.newest()
+    asked = 0
+    for _ in range(15):
+        out = await story.send(story.ada.write("/own", answering=stolen, proven=False))
+        asked += sum(str(mail["X-Mailbox-Service-Loop"]).endswith(".confirmation") for _, mail in out)
+    assert asked == 10
+    assert untouched(story)
+
+
+async def test_a_text_too_long_is_refused_and_never_cut(story: Story) -> None:
+    await story.begin()
+    out = await story.answer(story.ada, "/reply\n" + "All of it counts. " * 4_000, quote=False)
+    assert not to(out, story.jane)
+    assert "60000 characters" in said(to(out, story.ada)[0])

@@ -33,6 +33,7 @@ from mailbox_service.services.conversation.speakers import Speaker
 from mailbox_service.services.mailboxes import Mailbox
 from mailbox_service.services.ports import CaseRecord, JournalEntry, Transaction
 
+TEXT_CHARS = 60_000  # of what goes out; nothing of it may be cut off silently
 # What a resolution says of the report: an example to measure the sorter by.
 LABELS = {Resolution.SPAM: Label.SPAM, Resolution.REDIRECTED: Label.NOT_SECURITY}
 
@@ -118,6 +119,8 @@ def carry_out(work: Work, request: Request, tx: Transaction) -> None:
         raise Refused(
             "this case is sealed: its content leaves only encrypted, which this mailbox cannot do yet; nothing was sent"
         )
+    if len(commands.text) > TEXT_CHARS and commands.text_for is not TextFor.NOTE:
+        raise Refused(f"the text has more than {TEXT_CHARS} characters; attach what is so long")
     carrier = _carrier(commands.commands, commands.text_for)
     for command in commands.commands:
         if command.verb.name == "merge":

@@ -49,9 +49,9 @@ def take_turn(turn: Turn, letters: Letters) -> Heard:
         case Permission.DO:
             return _fulfil(turn, request, letters)
         case Permission.CONFIRM:
-            confirmations.ask(turn, letters, request)
+            asked = confirmations.ask(turn, letters, request)
             # Nobody's word yet. The other maintainers are shown a reporter's message all the same, marked as unproven.
-            return Heard(told=speaker.party is Party.MAINTAINER, verified=False)
+            return Heard(told=asked and speaker.party is Party.MAINTAINER, verified=False)
         case Permission.UNVERIFIED:
             return Heard(told=False, verified=False)
 

@@ -13,6 +13,7 @@ from datetime import timedelta
 from mailbox_service.core.authority import Permission, least
 from mailbox_service.core.automatic import Automatic
 from mailbox_service.core.bounce_address import reply_tokens
+from mailbox_service.core.budget import asked_key
 from mailbox_service.core.case import AddAddress, Event, Party, Refused, check_outdated
 from mailbox_service.core.commands import Misread, TextFor
 from mailbox_service.core.evidence import Authentication, AuthResult
@@ -28,6 +29,7 @@ from mailbox_service.services.ports import Confirmation
 from mailbox_service.services.understanding import delivered_to
 
 LIFETIME = timedelta(hours=72)
+ASKED_A_DAY = 10  # of one address
 ASKING = frozenset({"confirmation", "preview"})
 CONFIRM = "confirm"
 COMMANDS, SECOND_ADDRESS = "commands", "second_address"
@@ -36,8 +38,13 @@ COMMANDS, SECOND_ADDRESS = "commands", "second_address"
 # --- asking ---------------------------------------------------------------------------------------------------------
 
 
-def ask(turn: Turn, letters: Letters, request: Request) -> None:
-    """Ask the registered address whether the mail is theirs, with what it asks for."""
+def ask(turn: Turn, letters: Letters, request: Request) -> bool:
+    """Ask the registered address whether the mail is theirs, with what it asks for.
+
+    False where it was asked often enough today: whoever has a token of theirs must not fill their mailbox with it.
+    """
+    if not _may_be_asked(turn.speaker.address, letters):
+        return False
     maintainer = turn.speaker.party is Party.MAINTAINER
     record = turn.record
     context = _identity(turn, letters) | {
@@ -49,6 +56,15 @@ def ask(turn: Turn, letters: Letters, request: Request) -> None:
         "for_address": "",
     }
     _ask(turn, letters, "confirmation", turn.speaker.address, turn.speaker.role, context, argument=_proof(turn))
+    return True
+
+
+def _may_be_asked(address: str, letters: Letters) -> bool:
+    key = asked_key(letters.mailbox.name, address, letters.now)
+    if letters.tx.budgets([key]).get(key, 0) >= ASKED_A_DAY:
+        return False
+    letters.tx.spend({key: 1})
+    return True
 
 
 def preview(turn: Turn, letters: Letters, request: Request, trial: Work, outward: str, doubts: Sequence[str]) -> None:
@@ -79,6 +95,8 @@ def ask_both(turn: Turn, letters: Letters, address: str) -> None:
         raise Refused("this address is in the case already")
     if letters.mailbox.is_maintainer(address) or address.lower() in letters.mailbox.own_addresses:
         raise Refused("this address belongs to the project")
+    if not _may_be_asked(address, letters):
+        raise Refused("this address was asked often enough today; try again tomorrow")
     for recipient, role in ((turn.speaker.address, turn.speaker.role), (address, CANDIDATE)):
         context = _identity(turn, letters) | {
             "lines": [],
