@@ -281,3 +281,18 @@ async def test_mail_to_the_address_that_answers_the_reporter_goes_to_the_reporte
     mail = story.ada.write("In another hand.", subject="x")
     out = await story.send(mail.replace(b"To: security@example.org", b"To: " + hers.encode()))
     assert not to(out, story.jane), "an address is the key of one person"
+
+
+async def test_a_command_below_a_quote_is_text_and_its_writer_hears_so(story: Story) -> None:
+    await story.begin()
+    notice = story.ada.newest()
+    quoted = "\n".join(f"> {line}" for line in said(notice).split(". "))
+    out = await story.send(story.ada.write(f"{quoted}\n\n/reproduced\n", answering=notice, quote=False))
+    assert story.state().stage is Stage.RECEIVED
+    assert "/reproduced" in said(to(out, story.ada)[0])
+    assert "top" in said(to(out, story.ada)[0])
+    out = await story.send(
+        story.jane.write("> your mail\n\n/credit anonymous", answering=story.jane.newest(), quote=False)
+    )
+    assert story.state().facts.credit is None
+    assert "/credit anonymous" in said(to(out, story.jane)[0])

@@ -88,7 +88,8 @@ def parse(new: NewText, context: Context) -> Commands | Misread:
             errors = [f"a mail may have at most {COMMANDS} commands"]
             break
     text = "\n".join(lines[at:]).strip("\n") if found or errors else new.text
-    return _together(found, errors, text, _misplaced(head[at:]))
+    # A command below a quote or a sentence is text; whoever writes below quotes hears that nothing was done.
+    return _together(found, errors, text, _misplaced([written.cleaned(line) for line in lines[at:]]))
 
 
 def _is_command(line: str) -> bool:

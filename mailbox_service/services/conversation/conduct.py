@@ -83,6 +83,8 @@ def _by_reporter(turn: Turn, request: Request, letters: Letters) -> Heard:
             confirmations.ask_both(turn, letters, command.read.argument)
     _look(turn, request, letters)
     if not work.entries:
+        if request.commands.misplaced:
+            answers.done(turn, letters, work, request, [])
         return Heard(told=False, verified=True)
     words = Words(request.new.text, source=turn.message, source_attached=turn.attached)
     sent = letters.tell(work, words, "the reporter")
@@ -109,7 +111,7 @@ def _by_maintainer(turn: Turn, asked: Request, letters: Letters) -> Heard:
     waits = _reporter_waits(turn, letters)
     sent = letters.tell(work, _words(turn, request, outward, letters), turn.speaker.name)
     work.write(letters.tx, turn.proof | {"message": int(request.message or turn.message)})
-    if asked.commands.commands:
+    if asked.commands.commands or asked.commands.misplaced:
         answers.done(turn, letters, work, request, sent)
     elif waits and request.commands.text_for is TextFor.NOTE:
         answers.kept_internal(turn, letters, work.record, request.commands.text)
