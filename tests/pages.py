@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from mailbox_service import logs
 from mailbox_service.core.case import Party
 from mailbox_service.core.case import pages as case_pages
 from mailbox_service.core.commands import pages as command_pages
+from tests import mails_shown
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 BLOCK = re.compile(r"(<!-- begin: ([a-z-]+), by python -m tests\.pages -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -21,6 +23,9 @@ PARTS = {
     "moves": case_pages.moves,
     "matrix": case_pages.matrix,
     "resolutions": case_pages.resolutions,
+    "story-of-maintainers": mails_shown.for_maintainers,
+    "story-of-reporters": mails_shown.for_reporters,
+    **mails_shown.SCENES,
 }
 
 
@@ -35,6 +40,7 @@ def renewed(text: str) -> str:
 
 
 def main() -> None:
+    logs.configure(level="error")
     for page in pages():
         page.write_text(renewed(page.read_text("utf-8")), "utf-8")
 
