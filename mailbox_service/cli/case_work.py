@@ -12,7 +12,7 @@ import typer
 
 from mailbox_service.cli.invocation import Invocation
 from mailbox_service.cli.output import write
-from mailbox_service.errors import NotFound
+from mailbox_service.errors import NotFound, Refused
 
 TEXT_LIMIT_BYTES = 1_000_000
 
@@ -131,6 +131,10 @@ def do(
     by: By = None,
 ) -> None:
     """Carry out any commands of a mail together, all of them or none."""
+    for command in commands:
+        # In a mail such a line would begin the text, and be kept as a note.
+        if not command.startswith("/"):
+            raise Refused(f"{command}: no command; write each as in a mail, for example /reproduced")
     _run(context, reference, commands, text, by)
 
 

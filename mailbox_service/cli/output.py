@@ -33,6 +33,7 @@ class Column:
     key: str
     shrinks: bool = False
     if_varied: bool = False  # left out where all rows have the same value
+    if_given: bool = False  # left out where no row has one
 
 
 # --- the way out -------------------------------------------------------------------------------------------
@@ -142,6 +143,7 @@ def listing(
     elif rows:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         columns = [c for c in columns if not c.if_varied or len({row[c.key] for row in rows}) > 1]
+        columns = [c for c in columns if not c.if_given or any(row[c.key] for row in rows)]
         write("\n".join(table([[shown(row[c.key]) for c in columns] for row in rows], columns, width)))
     else:
         write(empty)

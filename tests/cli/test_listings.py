@@ -24,7 +24,7 @@ from mailbox_service.services.ports import Bounced, Origin, RawMessage, SourceKi
 from tests.cli.desk import HOSTILE, QUESTION, REPORT, Desk
 
 MESSAGE_KEYS = ["id", "mailbox", "source", "received_at", "sender", "subject", "sha256", "state", "disposition", "case"]
-CASE_KEYS = ["ref", "mailbox", "stage", "reporter", "subject", "opened_at", "unsure", "messages"]
+CASE_KEYS = ["ref", "mailbox", "stage", "reporter", "subject", "opened_at", "unsure", "messages", "owner", "resolution"]
 OUTBOX_KEYS = ["id", "case", "kind", "recipient", "state", "attempts", "message_id"]
 
 UNCLEAR = b"From: eve@research.example\r\nTo: security@demo.example\r\nSubject: hm\r\n\r\nzzz qqq\r\n"

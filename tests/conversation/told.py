@@ -125,16 +125,12 @@ async def the_whole_way(telling: Telling) -> None:
     await telling.report(jane, "Path traversal in the export download", REPORT, "A report arrives")
     await telling.until(23, 15)
     question = "Does it happen with the Debian package only, or with the container image too?"
-    await telling.answer(
-        ada, f"/own\n/needs-info\n{question}\n\nBest regards,\nAda", "A question"
-    )
+    await telling.answer(ada, f"/own\n/needs-info\n{question}\n\nBest regards,\nAda", "A question")
     await telling.until(24, 9)
     await telling.answer(jane, "With both.", "The answer, in plain words")
     await telling.until(25, 10)
     severity = "CVSS:4.0/AV:N/AC:L/AT:N/PR:L/UI:N/VC:H/VI:N/VA:N/SC:N/SI:N/SA:N"
-    await telling.answer(
-        grace, f"/reproduced\n/severity {severity}\n/affects 4.0.0 to 4.38.0", "The report is true"
-    )
+    await telling.answer(grace, f"/reproduced\n/severity {severity}\n/affects 4.0.0 to 4.38.0", "The report is true")
     await telling.until(25, 11)
     await telling.answer(jane, "/credit Jane Doe <https://jane.example>", "How to be credited")
     await telling.until(26, 16)

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from mailbox_service.adapters.database.casework_sql import NEVER
 from mailbox_service.adapters.database.sql import Sql
 from mailbox_service.adapters.database.tables import (
     cases,
@@ -105,20 +106,21 @@ class ReadingSql(Sql):
         c = cases.c
         count = sa.select(sa.func.count()).where(message.c.case_id == c.id).scalar_subquery().label("messages")
         query = sa.select(
-            c.ref, c.mailbox, c.stage, c.reporter, c.subject, c.opened_at, c.unsure, c.sealed, count
+            *(c.ref, c.mailbox, c.stage, c.reporter, c.subject, c.opened_at, c.unsure, c.sealed, c.owner, c.resolution),
+            count,
         ).order_by(c.id)
         if name_of_mailbox is not None:
             query = query.where(c.mailbox == name_of_mailbox)
         return [dict(row._mapping) for row in self.connection.execute(query)]
 
     def case_row(self, reference: str) -> Row:
-        """Raises: NotFound."""
+        """All columns; `next_due_at` is None where nothing falls due. Raises: NotFound."""
         row = self.connection.execute(
             sa.select(cases).where(sa.func.lower(cases.c.ref) == reference.lower())
         ).one_or_none()
         if row is None:
             raise NotFound(f"no case {reference}")
-        return dict(row._mapping)
+        return dict(row._mapping) | {"next_due_at": None if row.next_due_at == NEVER else row.next_due_at}
 
     def journal_of(self, case_id: CaseId) -> list[Row]:
         query = sa.select(journal).where(journal.c.case_id == case_id).order_by(journal.c.seq)
