@@ -160,10 +160,13 @@ def turns_key(mailbox: str, case: str, person: str, now: datetime) -> Key:
     return (f"{mailbox}/turns/{case}/{person.lower()}", hour_of(now))
 
 
-def asked_key(mailbox: str, recipient: str, now: datetime) -> Key:
-    """The counter of questions sent to one address on this day because of mail that may be somebody else's."""
-    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    return (f"{mailbox}/asked/{recipient.lower()}", day)
+def second_address_keys(mailbox: str, reporter: str, address: str, now: datetime) -> tuple[Key, Key]:
+    """The counters of what a reporter has other addresses asked, and of what one address was asked, in three days."""
+    window = hour_of(now).replace(hour=0) - timedelta(days=now.toordinal() % 3)
+    return (
+        (f"{mailbox}/second-address/by/{reporter.lower()}", window),
+        (f"{mailbox}/second-address/of/{address.lower()}", window),
+    )
 
 
 def failures_key(mailbox: str, now: datetime) -> Key:

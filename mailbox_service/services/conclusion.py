@@ -462,6 +462,7 @@ class _Desk:
             if not heard.told and decision.case is not None:
                 decision.routing = replace(decision.routing, verified=heard.verified)
                 decision.outlook = heard.outlook
+                decision.case.sealed = decision.case.sealed or heard.sealed
                 self._write_notices(decision, writes)
 
     def _write_answer(self, decision: Decision, writes: Writes) -> None:

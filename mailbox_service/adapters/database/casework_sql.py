@@ -125,9 +125,14 @@ class CaseworkSql(Sql):
         ).one_or_none()
         if note is None or not isinstance(note.data.get("message"), int):
             return None
-        sent = self.connection.execute(of_case.where(j.event == Event.REPLIED.value, j.seq > note.seq))
+        later = self.connection.execute(of_case.add_columns(j.event).where(j.seq > note.seq))
         found: int = note.data["message"]
-        return None if any(row.data.get("message") == found for row in sent) else MessageId(found)
+        replied = Event.REPLIED.value
+        sent = (
+            row.data.get("sent_note") == found or (row.event == replied and row.data.get("message") == found)
+            for row in later
+        )
+        return None if any(sent) else MessageId(found)
 
     # --- its messages and mails ----------------------------------------------------------------------------
 
@@ -200,6 +205,12 @@ class CaseworkSql(Sql):
     def confirmations_of(self, asking: MessageId) -> list[ports.Confirmation]:
         rows = sa.select(confirmation).where(confirmation.c.message_id == asking).order_by(confirmation.c.id)
         return [_confirmation(row) for row in self.connection.execute(rows)]
+
+    def open_confirmations(self, recipient: str, now: datetime) -> int:
+        c = confirmation.c
+        unanswered = (_is_of(c.recipient, recipient), c.used_at.is_(None), c.expires_at > now)
+        found = self.connection.scalar(sa.select(sa.func.count()).select_from(confirmation).where(*unanswered))
+        return int(found or 0)
 
     def use_confirmation(self, mail_id: str, now: datetime) -> bool:
         unused = (confirmation.c.mail_id == storable(mail_id), confirmation.c.used_at.is_(None))

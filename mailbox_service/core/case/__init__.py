@@ -46,6 +46,7 @@ from mailbox_service.core.case.values import (
     Remove,
     Reply,
     Send,
+    Split,
     Withdraw,
 )
 
@@ -97,5 +98,6 @@ __all__ = [
     "Remove",
     "Reply",
     "Send",
+    "Split",
     "Withdraw",
 ]

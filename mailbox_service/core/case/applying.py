@@ -111,6 +111,8 @@ def _made(step: _Step, action: Action) -> Outcome:
             return _record(step, action)
         case values.Withdraw():
             return _withdraw(step)
+        case values.Split():
+            return _split(step, action)
         case values.AddAddress() | values.Merge():
             return _more_reporters(step, action)
         case values.Invite() | values.Remove():
@@ -257,16 +259,28 @@ def _more_reporters(step: _Step, action: values.AddAddress | values.Merge) -> Ou
         _only_maintainers(step)
         if action.ref == state.ref:
             raise Refused("a case is not merged with itself")
-        new, entry = action.reporters, step.entry(Event.MERGED, ref=action.ref)
+        new = action.reporters
     else:
-        new, entry = (action.address,), step.entry(Event.ADDRESS_ADDED, address=action.address)
+        new = (action.address,)
     known = {address.lower() for address in state.reporters}
     added = tuple(address for address in new if address.lower() not in known)
+    if isinstance(action, values.Merge):
+        entry = step.entry(Event.MERGED, ref=action.ref, added=list(added))
+    else:
+        entry = step.entry(Event.ADDRESS_ADDED, address=action.address)
     if isinstance(action, values.AddAddress) and not added:
         raise Refused("this address is in the case already")
     _limit(len(state.reporters) + len(added))
     state = replace(state, reporters=(*state.reporters, *added))
     return step.outcome(state, entry, Send(Mail.CHANGED, Audience.OTHER_MAINTAINERS))
+
+
+def _split(step: _Step, action: values.Split) -> Outcome:
+    _only_maintainers(step)
+    gone = {address.lower() for address in action.reporters}
+    left = tuple(address for address in step.state.reporters if address.lower() not in gone)
+    entry = step.entry(Event.SPLIT, ref=action.ref)
+    return step.outcome(replace(step.state, reporters=left), entry)
 
 
 def _participant(step: _Step, action: values.Invite | values.Remove) -> Outcome:
@@ -330,6 +344,8 @@ def _small(step: _Step, action: values.Assign | values.Note | values.Reply | val
 
 # --- two at once ----------------------------------------------------------------------------------------------------
 
+_OVERTAKEN = "meanwhile the case has moved on; nothing was changed - answer the newest mail"
+
 
 def _touches(action: Action) -> frozenset[str]:
     """The things that an action sets; none for what only adds."""
@@ -344,7 +360,7 @@ def _touches(action: Action) -> frozenset[str]:
             return frozenset({fact.value})
         case values.Withdraw() | values.Note() | values.Reply() | values.Invite() | values.Remove():
             return frozenset()
-        case values.AddAddress() | values.Merge() | values.Remind():
+        case values.AddAddress() | values.Merge() | values.Split() | values.Remind():
             return frozenset()
     assert_never(action)
 
@@ -362,14 +378,15 @@ def _check_meanwhile(action: Action, actor: Actor, meanwhile: Sequence[Entry], s
     mine = _touches(action)
     others = [entry for entry in meanwhile if entry.actor != actor.label and mine & touched(entry)]
     if others:
-        raise Refused(f"meanwhile {described(others[-1])}; nothing was changed - answer the newest mail", step.legal())
+        text = f"meanwhile {described(others[-1])}; nothing was changed - answer the newest mail"
+        raise Refused(text, step.legal(), outside=_OVERTAKEN)
 
 
 def check_outdated(action: Action, meanwhile: Sequence[Entry]) -> None:
     """Raises: Refused where anybody has set since what a question to a person was about: its answer is void."""
     others = [entry for entry in meanwhile if _touches(action) & touched(entry)]
     if others:
-        raise Refused(f"meanwhile {described(others[-1])}; nothing was changed")
+        raise Refused(f"meanwhile {described(others[-1])}; nothing was changed", outside=_OVERTAKEN)
 
 
 def described(entry: Entry) -> str:

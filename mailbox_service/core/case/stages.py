@@ -54,6 +54,7 @@ class Event(StrEnum):
     PARTICIPANT_REMOVED = "participant_removed"
     ADDRESS_ADDED = "address_added"
     MERGED = "merged"
+    SPLIT = "split"
 
 
 class Party(StrEnum):

@@ -13,11 +13,15 @@ from mailbox_service.core.schedule import MONDAY_TO_FRIDAY, add_working_days
 
 
 class Refused(errors.Refused):
-    """The case does not allow it now. `legal` are the commands that it does allow, best for a person to read."""
+    """The case does not allow it now. `legal` are the commands that it does allow, best for a person to read.
 
-    def __init__(self, text: str, legal: tuple[str, ...] = ()) -> None:
+    `outside` is the text for who must not hear what somebody else did: it names nobody and no fact.
+    """
+
+    def __init__(self, text: str, legal: tuple[str, ...] = (), *, outside: str = "") -> None:
         super().__init__(text)
         self.legal = legal
+        self.outside = outside or text
 
 
 class Ask(StrEnum):
@@ -169,11 +173,21 @@ class Merge:
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """A case that was taken in goes its own way again: `reporters`, who came with it, hear of this one no longer."""
+
+    ref: str
+    reporters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Remind:
     """The reporter is reminded of our questions (by the service, see `clocks`)."""
 
 
-Action = Move | Close | Record | Assign | Note | Reply | Withdraw | Invite | Remove | AddAddress | Merge | Remind
+Action = (
+    Move | Close | Record | Assign | Note | Reply | Withdraw | Invite | Remove | AddAddress | Merge | Split | Remind
+)
 
 
 # --- what comes of it ---------------------------------------------------------------------------------------------

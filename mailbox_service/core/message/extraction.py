@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mailbox_service.core.message import decoding
+from mailbox_service.core.message.attachments import HEAD_BYTES, sniff
 from mailbox_service.core.message.reading import read_whole
 from mailbox_service.core.message.structure import Entity
 
@@ -23,6 +24,8 @@ _ADDED = frozenset(
         "text/x-vcard",
     }
 )
+# The same by their names.
+_ADDED_NAMES = (".vcf", ".p7s", "winmail.dat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,9 @@ def attached_files(raw: bytes) -> tuple[File, ...]:
         if cut:
             continue
         left -= len(data)
-        files.append(File(name, entity.content_type[:120], _with_own_lines(entity, data), _is_incidental(entity)))
+        files.append(
+            File(name, entity.content_type[:120], _with_own_lines(entity, data), _is_incidental(entity, name, data))
+        )
     return tuple(files)
 
 
@@ -65,8 +70,11 @@ def _with_own_lines(entity: Entity, data: bytes) -> bytes:
     return data
 
 
-def _is_incidental(entity: Entity) -> bool:
-    if entity.content_type in _ADDED:
+def _is_incidental(entity: Entity, name: str, data: bytes) -> bool:
+    # Gateways call all files application/octet-stream: then the name and the bytes say what it is.
+    if entity.content_type in _ADDED or sniff(data[:HEAD_BYTES]) in _ADDED or name.lower().endswith(_ADDED_NAMES):
         return True
+    if entity.parent == "multipart/alternative":
+        return True  # the text once more, in a form that we do not read, with all its quotes
     shown_in_html = entity.parent == "multipart/related" or bool(entity.fields.get("content-id"))
     return shown_in_html and entity.disposition != "attachment"

@@ -16,6 +16,7 @@ from mailbox_service.core.newtext.lines import Kind
 LINES = 50_000  # of a body; 1 MiB of prose has half as many
 _SIGNATURE_LINES = 12  # longer than any signature: perhaps the delimiter was part of the text
 _ECHO_CHARS = 25  # shorter lines repeat by chance
+_ECHO_WORDS = 8  # so many in a row do not, wherever a client has wrapped them
 
 
 class Doubt(StrEnum):
@@ -131,15 +132,27 @@ def anonymous(text: str, names: Iterable[str]) -> tuple[str, bool]:
             while kept and not kept[-1].strip():
                 kept.pop()
     left = "\n".join(kept)
-    folded = rules.words_of(left)
-    return left, any(f" {' '.join(name.split())} " in folded for name in wanted)
+    return left, names_any(left, wanted)
+
+
+def names_any(text: str, names: Iterable[str]) -> bool:
+    """Whether one of `names` stands in `text`, as whole words in any case."""
+    folded = rules.words_of(text)
+    return any(f" {' '.join(name.casefold().split())} " in folded for name in names if name.strip())
 
 
 def echoes(text: str, sent: str) -> int:
     """How many lines of `text` stand word for word in `sent`: what a client quoted without a mark.
 
-    For a reply to a reporter `sent` is the internal mail that it answers; a reply with any is shown to its writer.
+    Words in a row count as a line where the client wrapped them anew. For a reply to a reporter `sent` is the internal
+    mail that it answers; a reply with any is shown to its writer.
     """
     known = {" ".join(line.split()).strip("> ") for line in sent.split("\n")}
     new = (" ".join(line.split()).strip("> ") for line in text.split("\n"))
-    return sum(1 for line in new if len(line) >= _ECHO_CHARS and line in known)
+    lines = sum(1 for line in new if len(line) >= _ECHO_CHARS and line in known)
+    return lines or len(_rows_of(text) & _rows_of(sent))
+
+
+def _rows_of(text: str) -> set[tuple[str, ...]]:
+    words = rules.words_of(text).split()
+    return {tuple(words[at : at + _ECHO_WORDS]) for at in range(len(words) - _ECHO_WORDS + 1)}

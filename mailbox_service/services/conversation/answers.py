@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from mailbox_service.core.case import Party
+from mailbox_service.core.case import Facts, Party, Refused
 from mailbox_service.core.commands.pages import help_lines
 from mailbox_service.services.conversation import contexts
 from mailbox_service.services.conversation.casework import Work
@@ -50,6 +51,12 @@ def refused(turn: Turn, letters: Letters, lines: Sequence[str], errors: Sequence
     _to_speaker(turn, letters, record, "refused", context)
 
 
+def reason(turn: Turn, refused: Refused) -> str:
+    """Why, for whom it goes to: a reporter hears nothing of who did what, and of a sealed case nobody does in clear."""
+    inside = turn.speaker.party is Party.MAINTAINER and not turn.record.sealed
+    return str(refused) if inside else refused.outside
+
+
 def kept_internal(turn: Turn, letters: Letters, record: CaseRecord, text: str) -> None:
     """The note stayed inside while the reporter waits; said once to each maintainer in the life of a case."""
     context = contexts.for_maintainers(
@@ -76,7 +83,8 @@ def _status(turn: Turn, letters: Letters) -> None:
         context = mailbox.identity() | {"reference": record.state.ref}
         _to_speaker(turn, letters, record, "sealed_news", context)
         return
-    context = contexts.for_reporter(record, mailbox, letters.now) | {
+    known = replace(record, state=replace(record.state, facts=Facts())) if record.sealed else record
+    context = contexts.for_reporter(known, mailbox, letters.now) | {
         "party": _party(turn),
         "owner": (record.state.owner or "") if maintainer else "",
         "due": contexts.due_lines(record.state, mailbox) if maintainer else [],

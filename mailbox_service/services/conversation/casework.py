@@ -22,6 +22,7 @@ from mailbox_service.core.case import (
     Reply,
     Resolution,
     Send,
+    Split,
     apply,
     next_due,
 )
@@ -58,6 +59,7 @@ class Work:
     posts: list[Posted] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     taken: list[Work] = field(default_factory=list)  # cases that are merged into this one
+    left: list[Work] = field(default_factory=list)  # cases that this one was merged into, and is no longer
     first_version: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -91,6 +93,8 @@ class Work:
         """State and journal, with `data` (where it comes from, what proved it) in every entry."""
         for other in self.taken:
             other.write(tx, data | {"merged_into": self.state.ref})
+        for other in self.left:
+            other.write(tx, data)
         if not self.entries:
             return
         due_at = next_due(self.state, self.mailbox.policy, self.now)
@@ -121,6 +125,9 @@ def carry_out(work: Work, request: Request, tx: Transaction) -> None:
         )
     if len(commands.text) > TEXT_CHARS and commands.text_for is not TextFor.NOTE:
         raise Refused(f"the text has more than {TEXT_CHARS} characters; attach what is so long")
+    if text and commands.text_for is not TextFor.NOTE:
+        _check_outward(work, commands.text_for)
+    before = work.record
     carrier = _carrier(commands.commands, commands.text_for)
     for command in commands.commands:
         if command.verb.name == "merge":
@@ -132,6 +139,34 @@ def carry_out(work: Work, request: Request, tx: Transaction) -> None:
             work.do(command.read.action, quiet=commands.quiet, with_text=with_text)
     if text and carrier is None:
         work.do(Reply() if commands.text_for is TextFor.REPORTER else Note(), with_text=True)
+    if before.state.resolution is Resolution.DUPLICATE and work.state.duplicate_of is None:
+        _leave(work, before, tx)
+
+
+def _leave(work: Work, before: CaseRecord, tx: Transaction) -> None:
+    """A merge is undone: its reporters hear no more of the cases that had taken theirs in, one after the other."""
+    child, seen = before, {before.id}
+    while child.state.resolution is Resolution.DUPLICATE:
+        into = tx.case_named(before.mailbox, child.state.duplicate_of or "")
+        if into is None or into in seen:
+            return
+        other = tx.case_for_update(into)
+        merged = [e for e in tx.journal_after(into, other.state.opened_at) if e.event is Event.MERGED]
+        added = next((e.data.get("added") for e in reversed(merged) if e.data.get("ref") == child.state.ref), None)
+        came = {str(address).lower() for address in added} if isinstance(added, list) else set()
+        gone = tuple(address for address in before.state.reporters if address.lower() in came)
+        if not gone:
+            return
+        undone = Work(other, work.speaker, work.mailbox, work.now)
+        undone.do(Split(before.state.ref, gone))
+        work.left.append(undone)
+        child = other
+        seen.add(into)
+
+
+def _check_outward(work: Work, text_for: TextFor) -> None:
+    if text_for is TextFor.REPORTER and not work.state.reporters:
+        raise Refused("nobody is known to write to: the report came without an author address; /note keeps the text")
 
 
 def _carrier(commands: Sequence[Command], text_for: TextFor) -> Command | None:

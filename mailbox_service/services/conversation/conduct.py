@@ -12,15 +12,15 @@ from mailbox_service.core.authority import Permission, least
 from mailbox_service.core.case import Event, Move, Party, Refused, Reply, Stage
 from mailbox_service.core.commands import Command, Misread, Read, TextFor
 from mailbox_service.core.evidence import AuthResult
-from mailbox_service.core.message import parse
-from mailbox_service.core.newtext import anonymous, echoes
+from mailbox_service.core.message import ParsedMessage, parse
 from mailbox_service.services.conversation import answers, confirmations
 from mailbox_service.services.conversation.casework import Work, carry_out
-from mailbox_service.services.conversation.letters import Letters, Words, enclosure_of
+from mailbox_service.services.conversation.letters import Letters, Words
+from mailbox_service.services.conversation.outgoing import Outgoing, outgoing
 from mailbox_service.services.conversation.requests import (
     Request,
     context_of,
-    doubts_of,
+    newly_written_in,
     read_request,
 )
 from mailbox_service.services.conversation.speakers import CANDIDATE
@@ -32,10 +32,9 @@ def take_turn(turn: Turn, letters: Letters) -> Heard:
     speaker = turn.speaker
     if turn.answered.kind in confirmations.ASKING:
         redeemed = confirmations.redeemed(turn, letters)
-        if isinstance(redeemed, Heard):
-            return redeemed
         if redeemed is not None:
-            return _fulfil(*redeemed, letters)
+            heard = redeemed if isinstance(redeemed, Heard) else _fulfil(*redeemed, letters)
+            return replace(heard, told=heard.told and not _reporter_says_more(turn, letters))
     if speaker.party is None:
         invited = turn.answered.role != CANDIDATE
         return Heard(told=False, verified=invited and speaker.evidence.authenticated)
@@ -49,11 +48,35 @@ def take_turn(turn: Turn, letters: Letters) -> Heard:
         case Permission.DO:
             return _fulfil(turn, request, letters)
         case Permission.CONFIRM:
-            asked = confirmations.ask(turn, letters, request)
-            # Nobody's word yet. The other maintainers are shown a reporter's message all the same, marked as unproven.
-            return Heard(told=asked and speaker.party is Party.MAINTAINER, verified=False)
+            return _ask(turn, request, letters)
         case Permission.UNVERIFIED:
             return Heard(told=False, verified=False)
+
+
+def _reporter_says_more(turn: Turn, letters: Letters) -> bool:
+    """Whether a reporter wrote something below the line that confirms; it is for the maintainers like all they say."""
+    if turn.speaker.party is not Party.REPORTER:
+        return False
+    lines = newly_written_in(turn.understood.message, letters.mailbox).text.strip().split("\n")
+    return any(line.strip() for line in lines[1:])
+
+
+def _ask(turn: Turn, request: Request, letters: Letters) -> Heard:
+    """Nobody's word yet. The maintainers are shown a reporter's message all the same, marked as unproven."""
+    if confirmations.too_many_open(turn, letters):
+        return Heard(told=False, verified=False)
+    if turn.speaker.party is not Party.MAINTAINER:
+        confirmations.ask(turn, letters, request)
+        return Heard(told=False, verified=False)
+    trial = _work(turn, letters)
+    try:
+        meant, out = _prepared(turn, request, letters)
+        # What cannot be done is said at once; also that somebody else has done something else meanwhile.
+        carry_out(trial, meant, letters.tx)
+    except Refused as refused:
+        return _refused(turn, letters, request, refused)
+    confirmations.ask(turn, letters, meant, out)
+    return Heard(told=True, verified=False)
 
 
 def _fulfil(turn: Turn, request: Request, letters: Letters) -> Heard:
@@ -75,7 +98,8 @@ def _by_reporter(turn: Turn, request: Request, letters: Letters) -> Heard:
     work = _work(turn, letters)
     # What a reporter writes is for the maintainers whatever the command, and is in their notice.
     carry_out(work, replace(request, commands=replace(request.commands, text="")), letters.tx)
-    gives_information = not request.commands.commands and request.new.text.strip()
+    said = request.new.text.strip() or turn.understood.message.attachments
+    gives_information = not request.commands.commands and said
     if gives_information and work.state.stage is Stage.NEEDS_INFO:
         work.do(Move(Event.INFO_GIVEN), with_text=True)
     for command in request.commands.commands:
@@ -98,19 +122,21 @@ def _by_reporter(turn: Turn, request: Request, letters: Letters) -> Heard:
 
 
 def _by_maintainer(turn: Turn, asked: Request, letters: Letters) -> Heard:
-    request = _with_last_note(turn, asked, letters)
-    outward, doubts = _outward(turn, request, letters)
+    request, out = _prepared(turn, asked, letters)
     work = _work(turn, letters)
     carry_out(work, request, letters.tx)
-    if (asked.commands.preview or doubts) and turn.confirmed_by is None:
-        confirmations.preview(turn, letters, request, work, outward, doubts)
+    if (asked.commands.preview or out.doubts) and turn.confirmed_by is None:
+        confirmations.preview(turn, letters, request, work, out)
         return Heard(told=True, verified=True)
     _look(turn, request, letters)
     if not work.entries:
         return Heard(told=True, verified=True)
     waits = _reporter_waits(turn, letters)
-    sent = letters.tell(work, _words(turn, request, outward, letters), turn.speaker.name)
-    work.write(letters.tx, turn.proof | {"message": int(request.message or turn.message)})
+    sent = letters.tell(work, _words(turn, request, out), turn.speaker.name)
+    written: dict[str, object] = {"message": int(request.message or turn.message)}
+    if request is not asked:
+        written["sent_note"] = written["message"]
+    work.write(letters.tx, turn.proof | written)
     if asked.commands.commands or asked.commands.misplaced:
         answers.done(turn, letters, work, request, sent)
     elif waits and request.commands.text_for is TextFor.NOTE:
@@ -118,17 +144,27 @@ def _by_maintainer(turn: Turn, asked: Request, letters: Letters) -> Heard:
     return Heard(told=True, verified=True)
 
 
-def _with_last_note(turn: Turn, request: Request, letters: Letters) -> Request:
+def _prepared(turn: Turn, asked: Request, letters: Letters) -> tuple[Request, Outgoing]:
+    """The request with the text that it means, and what of it would leave the house. Raises: Refused."""
+    if asked.commands.named("send") is None:
+        return asked, outgoing(turn, asked, letters, [turn.answered.id])
+    request, note = _with_last_note(turn, asked, letters)
+    # Of our mails since the note no line is a quote: they show the note itself.
+    named = letters.tx.outbound_named(sorted({*note.in_reply_to, *note.references}))
+    answered = [mail.id for mail in named if mail.recipient.lower() == turn.speaker.address]
+    return request, outgoing(turn, request, letters, answered)
+
+
+def _with_last_note(turn: Turn, request: Request, letters: Letters) -> tuple[Request, ParsedMessage]:
     """/send: the request with the text and the files of the writer's last note, to the reporter. Raises: Refused."""
-    if request.commands.named("send") is None:
-        return request
     if request.commands.text.strip():
         raise Refused("/send sends your last note and no other text; write /reply above a new text")
     number = letters.tx.last_note(turn.record.id, turn.speaker.name)
     if number is None:
         raise Refused("there is no note of yours that was not sent already")
     context = context_of(letters.mailbox, turn.speaker.party, turn.speaker.name, on_case=True)
-    note = read_request(parse(letters.tx.raw(number)), number, letters.mailbox, context)
+    message = parse(letters.tx.raw(number))
+    note = read_request(message, number, letters.mailbox, context)
     if isinstance(note, Misread):
         raise Refused("your last note cannot be read any more; write it once more with /reply")
     commands = tuple(
@@ -136,42 +172,13 @@ def _with_last_note(turn: Turn, request: Request, letters: Letters) -> Request:
         for command in request.commands.commands
     )
     sending = replace(request.commands, commands=commands, text=note.commands.text, text_for=TextFor.REPORTER)
-    return replace(note, commands=sending)
+    return replace(note, commands=sending), message
 
 
-def _outward(turn: Turn, request: Request, letters: Letters) -> tuple[str, list[str]]:
-    """The text as it leaves the house, and why its writer should see it first."""
+def _words(turn: Turn, request: Request, out: Outgoing) -> Words:
     commands = request.commands
-    if commands.text_for is TextFor.NOTE or not commands.text.strip():
-        return "", []
-    me, others = turn.speaker, [m for m in letters.mailbox.maintainers if m.name != turn.speaker.name]
-    text, named = anonymous(commands.text, (me.name, me.address))
-    doubts = doubts_of(request.new)
-    if named:
-        doubts.append("your name or address stands in it")
-    if anonymous(text, [word for m in others for word in (m.name, m.address)])[1]:
-        doubts.append("the name or address of another maintainer stands in it")
-    if not _is_note(request, turn) and echoes(text, letters.tx.sent_words(turn.answered.id)):
-        doubts.append("lines of the internal mail that you answered stand in it")
-    return text, doubts + [f"`{line}` stands below your text and was taken for text" for line in commands.misplaced]
-
-
-def _is_note(request: Request, turn: Turn) -> bool:
-    """Whether the text is that of an earlier mail: what our mails since then show of it is no quote."""
-    return request.message is not None and request.message != turn.message
-
-
-def _words(turn: Turn, request: Request, outward: str, letters: Letters) -> Words:
-    commands = request.commands
-    out = commands.text_for is not TextFor.NOTE or any(c.verb.name == "patched" for c in commands.commands)
-    return Words(
-        commands.text,
-        commands.text_for.value if commands.text.strip() else "",
-        outward,
-        enclosure_of(letters.tx, request.message) if out and request.message is not None else None,
-        turn.message,
-        turn.attached,
-    )
+    text_for = commands.text_for.value if commands.text.strip() else ""
+    return Words(commands.text, text_for, out.text, out.enclosure, turn.message, turn.attached)
 
 
 def _reporter_waits(turn: Turn, letters: Letters) -> bool:
@@ -210,5 +217,6 @@ def _misread(turn: Turn, letters: Letters, errors: tuple[str, ...]) -> Heard:
 
 def _refused(turn: Turn, letters: Letters, request: Request, refused: Refused) -> Heard:
     """Nothing of the mail was done. What a reporter wrote is a message for the maintainers all the same."""
-    answers.refused(turn, letters, request.lines, [str(refused)])
-    return Heard(told=turn.speaker.party is Party.MAINTAINER, verified=True)
+    answers.refused(turn, letters, request.lines, [answers.reason(turn, refused)])
+    evidence = turn.speaker.evidence
+    return Heard(told=turn.speaker.party is Party.MAINTAINER, verified=evidence.authenticated or evidence.confirmed)

@@ -6,77 +6,69 @@ sends it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from mailbox_service.core.authority import Permission, least
 from mailbox_service.core.automatic import Automatic
 from mailbox_service.core.bounce_address import reply_tokens
-from mailbox_service.core.budget import asked_key
+from mailbox_service.core.budget import second_address_keys
 from mailbox_service.core.case import AddAddress, Event, Party, Refused, check_outdated
-from mailbox_service.core.commands import Misread, TextFor
+from mailbox_service.core.commands import Misread
 from mailbox_service.core.evidence import Authentication, AuthResult
 from mailbox_service.core.message import parse
 from mailbox_service.services.conversation import answers, contexts
 from mailbox_service.services.conversation.casework import Work
-from mailbox_service.services.conversation.letters import Letters, Words, enclosure_of
+from mailbox_service.services.conversation.letters import Letters, Words
+from mailbox_service.services.conversation.outgoing import NOTHING, Outgoing
 from mailbox_service.services.conversation.requests import Request, context_of, nothing, read_request
 from mailbox_service.services.conversation.speakers import CANDIDATE, Speaker
 from mailbox_service.services.conversation.turn import Heard, Turn
-from mailbox_service.services.mailboxes import written_moment
+from mailbox_service.services.mailboxes import clean, written_moment
 from mailbox_service.services.ports import Confirmation
 from mailbox_service.services.understanding import delivered_to
 
 LIFETIME = timedelta(hours=72)
-ASKED_A_DAY = 10  # of one address
 ASKING = frozenset({"confirmation", "preview"})
 CONFIRM = "confirm"
+ADDRESSES_ASKED = 3  # because of one reporter, in three days
+# Of questions that a person did not answer: who has a token of theirs must not fill their mailbox with more.
+OPEN_QUESTIONS = 10
 COMMANDS, SECOND_ADDRESS = "commands", "second_address"
 
 
 # --- asking ---------------------------------------------------------------------------------------------------------
 
 
-def ask(turn: Turn, letters: Letters, request: Request) -> bool:
-    """Ask the registered address whether the mail is theirs, with what it asks for.
+def too_many_open(turn: Turn, letters: Letters) -> bool:
+    """Whether this person was asked often enough, and answers none of it: somebody else writes in their name."""
+    return letters.tx.open_confirmations(turn.speaker.address, letters.now) >= OPEN_QUESTIONS
 
-    False where it was asked often enough today: whoever has a token of theirs must not fill their mailbox with it.
-    """
-    if not _may_be_asked(turn.speaker.address, letters):
-        return False
-    maintainer = turn.speaker.party is Party.MAINTAINER
-    record = turn.record
+
+def ask(turn: Turn, letters: Letters, request: Request, out: Outgoing = NOTHING) -> None:
+    """Ask the registered address whether the mail is theirs, with what it asks for and what would go `out`."""
+    # What a reporter wrote may have been written by somebody else; a maintainer is shown what would go out.
+    shown = turn.speaker.party is Party.MAINTAINER and not turn.record.sealed
+    goes_out = [*(f"the file {name} goes along" for name in out.files), *(f"mind: {doubt}" for doubt in out.doubts)]
     context = _identity(turn, letters) | {
         "lines": request.lines,
-        "what": [],
-        # What a reporter wrote may have been written by somebody else; a maintainer is shown what would go out.
-        "text": request.commands.text if maintainer and not record.sealed else "",
+        "what": [clean(line, 600) for line in goes_out] if shown else [],
+        "text": contexts.shown(out.text or request.commands.text) if shown else "",
         "until": written_moment(letters.now + LIFETIME),
         "for_address": "",
     }
     _ask(turn, letters, "confirmation", turn.speaker.address, turn.speaker.role, context, argument=_proof(turn))
-    return True
 
 
-def _may_be_asked(address: str, letters: Letters) -> bool:
-    key = asked_key(letters.mailbox.name, address, letters.now)
-    if letters.tx.budgets([key]).get(key, 0) >= ASKED_A_DAY:
-        return False
-    letters.tx.spend({key: 1})
-    return True
-
-
-def preview(turn: Turn, letters: Letters, request: Request, trial: Work, outward: str, doubts: Sequence[str]) -> None:
+def preview(turn: Turn, letters: Letters, request: Request, trial: Work, out: Outgoing) -> None:
     """Show what would go out, and to whom. `trial` is what would happen."""
-    goes_out = request.commands.text_for is not TextFor.NOTE and request.message is not None
-    enclosure = enclosure_of(letters.tx, request.message) if goes_out and request.message is not None else None
+    sealed = turn.record.sealed
     context = _identity(turn, letters) | {
         "lines": request.lines,
         "to": [contexts.going_to(p.send.mail, len(trial.state.reporters)) for p in trial.outward_posts()],
-        "text": "" if turn.record.sealed else outward,
-        "doubts": list(doubts),
-        "files": enclosure.names if enclosure is not None else [],
+        "text": "" if sealed else contexts.shown(out.text),
+        "doubts": [] if sealed else [clean(doubt, 600) for doubt in out.doubts],
+        "files": [] if sealed else out.files,
         "until": written_moment(letters.now + LIFETIME),
     }
     _ask(turn, letters, "preview", turn.speaker.address, turn.speaker.role, context, argument=_proof(turn))
@@ -95,8 +87,7 @@ def ask_both(turn: Turn, letters: Letters, address: str) -> None:
         raise Refused("this address is in the case already")
     if letters.mailbox.is_maintainer(address) or address.lower() in letters.mailbox.own_addresses:
         raise Refused("this address belongs to the project")
-    if not _may_be_asked(address, letters):
-        raise Refused("this address was asked often enough today; try again tomorrow")
+    _spend(turn, letters, address)
     for recipient, role in ((turn.speaker.address, turn.speaker.role), (address, CANDIDATE)):
         context = _identity(turn, letters) | {
             "lines": [],
@@ -107,6 +98,15 @@ def ask_both(turn: Turn, letters: Letters, address: str) -> None:
             "party": Party.REPORTER.value,
         }
         _ask(turn, letters, "confirmation", recipient, role, context, SECOND_ADDRESS, address)
+
+
+def _spend(turn: Turn, letters: Letters, address: str) -> None:
+    """Nobody is to be pestered with our questions because a stranger names them. Raises: Refused."""
+    by, of = second_address_keys(letters.mailbox.name, turn.speaker.address, address, letters.now)
+    spent = letters.tx.budgets([by, of])
+    if spent.get(by, 0) >= ADDRESSES_ASKED or spent.get(of, 0):
+        raise Refused("no further address can be asked in these days; please tell us in your own words")
+    letters.tx.spend({by: 1, of: 1})
 
 
 def _identity(turn: Turn, letters: Letters) -> dict[str, object]:
@@ -172,7 +172,7 @@ def redeemed(turn: Turn, letters: Letters) -> tuple[Turn, Request] | Heard | Non
         return _waiting(turn, letters, asked)
     except Refused as refused:
         if turn.speaker.party is not None:
-            answers.refused(turn, letters, request.lines, [str(refused)])
+            answers.refused(turn, letters, request.lines, [answers.reason(turn, refused)])
         return Heard(told=True, verified=True)
 
 

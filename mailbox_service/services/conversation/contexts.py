@@ -16,6 +16,11 @@ TEXT_CHARS = 60_000  # of one mail; the whole message travels along to maintaine
 NEXT_LINES = 7  # a phone's screen
 
 
+def shown(text: str) -> str:
+    """A text that a person wrote, as our mails have it: a preview is what then goes out."""
+    return harmless(text[:TEXT_CHARS], keep_newlines=True).strip("\n")
+
+
 def for_reporter(
     record: CaseRecord,
     mailbox: Mailbox,
@@ -33,12 +38,14 @@ def for_reporter(
     elif state.stage is Stage.PATCHED:
         answer_by = deadlines.verdict_by(state, mailbox.policy)
     public = state.duplicate_of or ""
+    # Before it is printed, the name of one reporter is none of the other's business.
+    alone = len(state.reporters) == 1 or state.published_at is not None
     return mailbox.identity() | {
         "reference": state.ref,
         "stage": spoken(state.stage),
-        "text": harmless(text[:TEXT_CHARS], keep_newlines=True).strip("\n"),
+        "text": shown(text),
         "asks": list(asks),
-        "credit": facts.credit,
+        "credit": facts.credit if alone else None,
         "next_by": _date(deadlines.update_by(state, mailbox.policy), mailbox),
         "answer_by": _date(answer_by, mailbox),
         "embargo": written_moment(facts.embargo) if facts.embargo and state.published_at is None else "",
@@ -80,7 +87,7 @@ def for_maintainers(
         "owner": state.owner or "",
         "who": "" if record.sealed and "@" in who else clean(who),
         "what": [] if record.sealed else [clean(line, 600) for line in what],
-        "text": "" if record.sealed else harmless(text[:TEXT_CHARS], keep_newlines=True).strip("\n"),
+        "text": "" if record.sealed else shown(text),
         "text_for": text_for,
         "sent": [clean(line, 600) for line in sent],
         "due": due_lines(state, mailbox),
@@ -163,6 +170,8 @@ def described(entry: Entry) -> str:
             return f"removed {data.get('address')}"
         case Event.MERGED:
             return f"took in {data.get('ref')}"
+        case Event.SPLIT:
+            return f"let {data.get('ref')} go its own way again"
         case _:
             return spoken(entry.event)
 

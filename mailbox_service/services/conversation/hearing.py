@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mailbox_service.core.budget import turns_key
-from mailbox_service.core.case import CaseState, Resolution
+from mailbox_service.core.case import CaseState, Party, Resolution
 from mailbox_service.core.message import Encryption
 from mailbox_service.services.conversation import contexts
 from mailbox_service.services.conversation.conduct import take_turn
@@ -51,7 +51,9 @@ def hear(
     speaker = speaker_of(said.understood, said.mailbox, record, said.answered)
     if speaker is None:
         return Heard(told=False, verified=False), [], []
-    key = turns_key(said.mailbox.name, record.state.ref if record is not None else "", speaker.address, now)
+    # Whoever holds a token alone must not use up what its owner may say.
+    who = speaker.address if speaker.evidence.authenticated else f"{speaker.address}/unproven"
+    key = turns_key(said.mailbox.name, record.state.ref if record is not None else "", who, now)
     if tx.budgets([key]).get(key, 0) >= TURNS_AN_HOUR:
         return Heard(told=True, verified=False), [], [_too_many(said)]
     tx.spend({key: 1})
@@ -64,7 +66,7 @@ def hear(
     journal = tuple(tx.journal_after(record.id, said.answered.created_at))
     attached = small and not claim.partial and not clear_in_sealed
     turn = Turn(said.understood, record, speaker, said.answered, attached, journal, outward=said.outward)
-    heard = replace(take_turn(turn, letters), outlook=outlook(record.state, said.mailbox))
+    heard = replace(take_turn(turn, letters), outlook=outlook(record.state, said.mailbox), sealed=record.sealed)
     return heard, letters.mails, []
 
 
@@ -74,15 +76,28 @@ def outlook(state: CaseState, mailbox: Mailbox) -> Outlook:
 
 
 def _record(tx: Transaction, said: Said, case: CaseId) -> CaseRecord:
-    """The case, or the one that has taken it in: there its reporters are heard."""
+    """The case, or the last one of those that have taken it in: there its reporters are heard.
+
+    Maintainers speak of the case whose mail they answer. What has come together is sealed together.
+    """
     record = tx.case_for_update(case)
-    merged = record.state.resolution is Resolution.DUPLICATE and record.state.duplicate_of
-    into = tx.case_named(record.mailbox, record.state.duplicate_of or "") if merged else None
-    if into is None:
-        return record
-    target = tx.case_for_update(into)
-    theirs = {address.lower() for address in target.state.reporters}
-    return target if said.understood.sender_key in theirs else record
+    way = [record.id]
+    while said.answered.role != Party.MAINTAINER:
+        merged = record.state.resolution is Resolution.DUPLICATE and record.state.duplicate_of
+        into = tx.case_named(record.mailbox, record.state.duplicate_of or "") if merged else None
+        if into is None or into in way:
+            break
+        target = tx.case_for_update(into)
+        if said.understood.sender_key not in {address.lower() for address in target.state.reporters}:
+            break
+        sealed = record.sealed or target.sealed
+        record = replace(target, sealed=sealed)
+        way.append(record.id)
+    if said.understood.message.encryption is not Encryption.NONE:
+        record = replace(record, sealed=True)
+    if record.sealed:
+        tx.seal(way)
+    return record
 
 
 def _too_many(said: Said) -> CollectedItem:

@@ -32,12 +32,17 @@ class Enclosure:
         return [file.filename for file in self.files]
 
 
-def enclosure_of(tx: Transaction, message: MessageId) -> Enclosure | None:
-    """What a person attached to the message on purpose; a forwarded mail is nobody else's to read."""
+def enclosure_of(tx: Transaction, message: MessageId) -> tuple[Enclosure | None, tuple[str, ...]]:
+    """What a person attached to the message on purpose, and the names of mails among it: they are nobody else's."""
     files = attached_files(tx.raw(message))
-    by_the_way = {file.filename for file in files if file.incidental or file.content_type.startswith("message/")}
+    mails = {file.filename for file in files if _is_mail(file)}
+    by_the_way = mails | {file.filename for file in files if file.incidental}
     meant = tuple(file for file in files if file.filename not in by_the_way)
-    return Enclosure(message, meant) if meant else None
+    return Enclosure(message, meant) if meant else None, tuple(sorted(mails))
+
+
+def _is_mail(file: File) -> bool:
+    return file.content_type.startswith("message/") or file.filename.lower().endswith((".eml", ".msg"))
 
 
 @dataclass(frozen=True, slots=True)

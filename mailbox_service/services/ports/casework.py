@@ -89,9 +89,10 @@ class Casework(Protocol):
         ...
 
     def last_note(self, case: CaseId, actor: str) -> MessageId | None:
-        """The message of the newest NOTED entry of `actor`; None when a later REPLIED entry names the same message.
+        """The message of the newest NOTED entry of `actor`; None when it was sent since.
 
-        Both entries name it as `data["message"]`; None also where the entry names none.
+        The entry names it as `data["message"]`, a later REPLIED entry too; one of a move that took it along as
+        `data["sent_note"]`. None also where the entry names none.
         """
         ...
 
@@ -109,6 +110,10 @@ class Casework(Protocol):
 
     def confirmations_of(self, message: MessageId) -> list[Confirmation]:
         """All questions that were asked because of a message."""
+        ...
+
+    def open_confirmations(self, recipient: str, now: datetime) -> int:
+        """How many questions `recipient` has, in all cases, that are neither answered nor expired."""
         ...
 
     def use_confirmation(self, mail_id: str, now: datetime) -> bool:
