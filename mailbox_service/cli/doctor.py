@@ -65,10 +65,15 @@ def _policy(config: Config) -> Iterator[Finding]:
     for mailbox in config.mailboxes:
         subject = f"mailbox {mailbox.name}"
         if mailbox.authserv_id is None:
+            answers = (
+                "answers are proven by their DKIM signatures"
+                if mailbox.dkim
+                else "and dkim is off, so that each command by mail is first confirmed"
+            )
             yield Finding.warning(
                 subject,
-                "authserv_id is not set: no sender counts as authenticated, so acknowledgements go out within the "
-                "smaller budget, and none to mail found in Junk",
+                "authserv_id is not set: no new report counts as authenticated, so acknowledgements go out within the "
+                f"smaller budget, and none to mail found in Junk; {answers}",
                 "set authserv_id to the first word of the Authentication-Results header that your provider adds",
             )
         if mailbox.shadow:

@@ -109,11 +109,18 @@ def test_a_damaged_secret_file_is_an_error_of_the_configuration(desk: Desk) -> N
     assert secret.read_text() == "garbage\n"
 
 
-def test_a_missing_authserv_id_is_a_warning(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("dkim", "answers"),
+    [("true", "are proven by their DKIM signatures"), ("false", "each command by mail is first confirmed")],
+)
+def test_a_missing_authserv_id_is_a_warning(desk: Desk, dkim: str, answers: str) -> None:
     desk.configure(authserv_id="null")
+    desk.config.write_text(desk.config.read_text().replace("    authserv_id:", f"    dkim: {dkim}\n    authserv_id:"))
     answer = desk.run("check", "--offline")
     assert (answer.code, "warning  mailbox security: authserv_id is not set" in answer.text) == (0, True)
     assert "remedy: set authserv_id" in answer.text
+    assert answers in answer.text
+    assert "no new report counts as authenticated" in answer.text
 
 
 @pytest.mark.parametrize(("authserv_id", "dkim"), [("mx.demo.example", "true"), ("null", "false")])
