@@ -1,0 +1,1 @@
+"""What gpg says, read strictly: its status lines, and its listings of keys."""

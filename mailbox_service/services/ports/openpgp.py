@@ -1,0 +1,116 @@
+"""OpenPGP as the services see it: what may be asked of a keyring, and what the answers mean.
+
+The calls block, for up to their deadline: make them in a thread. None of them ever changes a key that is pinned: the
+keys that count are handed over with each call, as they were pinned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from mailbox_service.core.gpg.keys import KeyFacts
+from mailbox_service.core.gpg.status import DecryptionFlaw, SignatureFlaw
+from mailbox_service.services.ports.ids import CaseId
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A public key by the full fingerprint of its primary key, with its bytes in minimal form."""
+
+    fingerprint: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedKey:
+    """A key as it arrived, examined and pinned to nobody."""
+
+    facts: KeyFacts
+    key: PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """One good signature by an allowed key that is neither expired nor revoked, over exactly the bytes given."""
+
+    fingerprint: str  # of the primary key
+    made_at: datetime  # as the signer says
+
+
+@dataclass(frozen=True, slots=True)
+class NotVerified:
+    """Nothing is proven."""
+
+    why: SignatureFlaw
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One plaintext, decrypted whole and protected against changes."""
+
+    data: bytes = field(repr=False)
+    # What is said of a signature inside the encryption; NotVerified(NONE) where there is none.
+    signature: Verified | NotVerified
+
+
+@dataclass(frozen=True, slots=True)
+class NotOpened:
+    """Nothing of it may be shown."""
+
+    why: DecryptionFlaw
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Which key belongs to whom: for all of a mailbox, or for one case."""
+
+    mailbox: str
+    address: str
+    key: PublicKey
+    case_id: CaseId | None
+    how: str  # how it was pinned: "host", "first use"
+    pinned_at: datetime
+    expires_at: datetime | None = None
+
+
+class OpenPgp(Protocol):
+    """One mailbox's secret keys, and gpg."""
+
+    def open(self, ciphertext: bytes, signers: Sequence[PublicKey] = ()) -> Opened | NotOpened:
+        """What is inside an encrypted message, and whether one of `signers` signed it inside.
+
+        Raises: TemporaryError when gpg cannot be run.
+        """
+        ...
+
+    def verify_detached(self, signed: bytes, signature: bytes, allowed: Sequence[PublicKey]) -> Verified | NotVerified:
+        """Whether `signature` is one good signature over `signed` by one of `allowed`. Raises: TemporaryError."""
+        ...
+
+    def encrypt(self, data: bytes, to: Sequence[PublicKey], *, sign: bool) -> bytes:
+        """`data` encrypted to all of `to`, signed by the mailbox's key if `sign`; in ASCII armour.
+
+        Raises: Refused when a key cannot be encrypted to or the mailbox has none to sign with; TemporaryError.
+        """
+        ...
+
+    def sign_detached(self, data: bytes) -> bytes:
+        """A signature by the mailbox's key over exactly `data` (by SHA-512: micalg=pgp-sha512), in ASCII armour.
+
+        Raises: Refused when the mailbox has no key to sign with; TemporaryError.
+        """
+        ...
+
+    def examine(self, data: bytes) -> list[OfferedKey]:
+        """The keys in what somebody offers, in a keyring that is thrown away: with their own signatures only.
+
+        Raises: Refused for what is too large or holds no key; TemporaryError.
+        """
+        ...
+
+    def own_keys(self) -> list[KeyFacts]:
+        """The mailbox's own keys, newest first. Raises: TemporaryError."""
+        ...
