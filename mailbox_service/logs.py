@@ -19,10 +19,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO, cast
 
-import structlog
-
 from mailbox_service.core.display import harmless, shorten
 from mailbox_service.errors import MailboxServiceError
+from mailbox_service.lean import load_structlog_without_rich
+
+load_structlog_without_rich()
+import structlog  # noqa: E402 - after the line above
 
 # Names of things of ours, numbers and closed sets of words. Nothing that a sender chooses may ever be added here:
 # no address, no subject, no file name, no Message-ID.

@@ -12,7 +12,7 @@ from typing import Any, Self
 import structlog
 
 from mailbox_service.adapters.database.storage import Database
-from mailbox_service.adapters.processor import ChildProcessor
+from mailbox_service.adapters.processor.parent import ChildProcessor
 from mailbox_service.adapters.secrets import TokenSecrets
 from mailbox_service.adapters.smtp import SmtpTransport
 from mailbox_service.adapters.templates import Templates

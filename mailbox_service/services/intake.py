@@ -52,7 +52,8 @@ from mailbox_service.services.ports import (
     Storage,
     Transaction,
 )
-from mailbox_service.services.processing import Loaded, Processor
+from mailbox_service.services.processing import Loaded
+from mailbox_service.services.processor import Processor
 from mailbox_service.services.signals import Bell, Pulse
 from mailbox_service.services.triage import OpenCases
 from mailbox_service.services.understanding import Understood, authenticated

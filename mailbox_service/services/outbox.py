@@ -45,7 +45,8 @@ from mailbox_service.services.ports import (
     Transaction,
     Transport,
 )
-from mailbox_service.services.processing import AUTO_REPLIED, Processor
+from mailbox_service.services.processing import AUTO_REPLIED
+from mailbox_service.services.processor import Processor
 from mailbox_service.services.signals import Bell, Pulse
 
 log = structlog.get_logger()

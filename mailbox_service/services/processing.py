@@ -5,24 +5,21 @@ It is pure work and therefore can be done anywhere: in a thread of this process,
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
-
-import structlog
 
 from mailbox_service.core import tokens
 from mailbox_service.core.bounce_address import reply_address
 from mailbox_service.core.composition import OutFile, Outgoing, compose
 from mailbox_service.core.message.extraction import attached_files
+from mailbox_service.lean import RareLogger
 from mailbox_service.services.mailboxes import Mailbox, Mailboxes
 from mailbox_service.services.ports import Claim, OutboundClaim, Renderer
 from mailbox_service.services.understanding import Understood, understand
 from mailbox_service.sorting import Sorter
 
-log = structlog.get_logger()
+log = RareLogger()
 
 AUTO_REPLIED = frozenset({"acknowledgement", "acknowledgement_collected", "redirect"})
 
@@ -126,26 +123,3 @@ def passed_on(raw: bytes, names: object) -> tuple[OutFile, ...]:
     if wanted.total():
         raise ValueError("a file that shall be passed on is not in the mail")
     return tuple(files)
-
-
-class Processor(Protocol):
-    """Where the heavy work is done. Never raises for what is in a message or a mail."""
-
-    async def understand(self, batch: Sequence[Loaded]) -> Understanding: ...
-    async def compose(self, batch: Sequence[Written]) -> Composition: ...
-    async def close(self) -> None: ...
-
-
-class ThreadProcessor:
-    """A thread of this process: no cost while there is little to do."""
-
-    def __init__(self, processing: Processing) -> None:
-        self._processing = processing
-
-    async def understand(self, batch: Sequence[Loaded]) -> Understanding:
-        return await asyncio.to_thread(self._processing.understand, batch)
-
-    async def compose(self, batch: Sequence[Written]) -> Composition:
-        return await asyncio.to_thread(self._processing.compose, batch)
-
-    async def close(self) -> None: ...

@@ -13,7 +13,8 @@ from mailbox_service.errors import AuthenticationError
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.intake import Timing
 from mailbox_service.services.outbox import Outbox, SendingPolicy
-from mailbox_service.services.processing import Processing, ThreadProcessor
+from mailbox_service.services.processing import Processing
+from mailbox_service.services.processor import ThreadProcessor
 from mailbox_service.services.signals import Bell
 from mailbox_service.sorting.lexical import LexicalSorter
 from tests.alarms.bench import INTERVAL, Watch

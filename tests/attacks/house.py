@@ -29,7 +29,8 @@ from mailbox_service.services.ports import (
     RawMessage,
     SourceKind,
 )
-from mailbox_service.services.processing import Processing, ThreadProcessor
+from mailbox_service.services.processing import Processing
+from mailbox_service.services.processor import ThreadProcessor
 from mailbox_service.services.signals import Bell
 from mailbox_service.sorting import Sorter
 from mailbox_service.sorting.lexical import LexicalSorter

@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 
 from mailbox_service.adapters.database.storage import Database
-from mailbox_service.services.processing import Processing, ThreadProcessor
+from mailbox_service.services.processing import Processing
+from mailbox_service.services.processor import ThreadProcessor
 from mailbox_service.sorting.lexical import LexicalSorter
 from tests.conversation.people import Mail, Person, Story
 from tests.database.setting import migrated

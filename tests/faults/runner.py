@@ -21,7 +21,7 @@ from mailbox_service import app, logs
 from mailbox_service.app import clock, service
 from mailbox_service.config import load
 from mailbox_service.services import outbox
-from mailbox_service.services.processing import ThreadProcessor
+from mailbox_service.services.processor import ThreadProcessor
 from tests.faults import breakages
 from tests.faults.failpoints import FailPoints, Fault, install
 from tests.faults.power_cut import Recorder

@@ -13,10 +13,11 @@ import pytest
 
 from mailbox_service.adapters import processor
 from mailbox_service.adapters.database.storage import Database
-from mailbox_service.adapters.processor import PROCESS_DIED, WORTH_ITEMS, ChildProcessor
+from mailbox_service.adapters.processor.parent import PROCESS_DIED, WORTH_ITEMS, ChildProcessor
 from mailbox_service.services.intake import MAX_ATTEMPTS
 from mailbox_service.services.ports import Claim, MessageId, SourceKind
-from mailbox_service.services.processing import Loaded, Processing, ThreadProcessor
+from mailbox_service.services.processing import Loaded, Processing
+from mailbox_service.services.processor import ThreadProcessor
 from mailbox_service.sorting import Sortable, Verdict
 from tests.database.setting import NOW
 from tests.services.bench import BOX, KEY, TEMPLATES, Bench, WordSorter, letter

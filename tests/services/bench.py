@@ -30,7 +30,8 @@ from mailbox_service.services.ports import (
     RawMessage,
     SourceKind,
 )
-from mailbox_service.services.processing import Processing, Processor, ThreadProcessor
+from mailbox_service.services.processing import Processing
+from mailbox_service.services.processor import Processor, ThreadProcessor
 from mailbox_service.services.signals import Bell
 from mailbox_service.sorting import Sortable, Verdict
 from tests.database.setting import NOW

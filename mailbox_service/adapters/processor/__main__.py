@@ -10,10 +10,8 @@ import sys
 from contextlib import suppress
 from typing import BinaryIO
 
-from mailbox_service import logs
-from mailbox_service.adapters.processor import DEADLINE_SECONDS
-from mailbox_service.adapters.processor.child import PIPE_BYTES
-from mailbox_service.adapters.processor.frames import HEADER, packed, unpacked
+from mailbox_service.adapters.processor.frames import DEADLINE_SECONDS, HEADER, PIPE_BYTES, packed, unpacked
+from mailbox_service.lean import RareLogger
 from mailbox_service.services.processing import Processing
 
 # Far above what the largest message takes; a fault must not take the machine along.
@@ -27,13 +25,19 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold mail
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the parent decides, also where a whole group is told to stop
-    logs.configure("auto", "warning")
+    RareLogger.before_the_first = _configure_logs
     with suppress(OSError):  # a system may allow less
         fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     # Nothing that prints may get between the frames.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     serve(sys.stdin.buffer, answers)
+
+
+def _configure_logs() -> None:
+    from mailbox_service import logs
+
+    logs.configure("auto", "warning")
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:

@@ -12,14 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self, cast
 
-from mailbox_service.adapters.processor.frames import HEADER, packed
+from mailbox_service.adapters.processor.frames import HEADER, PIPE_BYTES, packed
 from mailbox_service.services.processing import Processing
 
 START_SECONDS = 30.0
 PACKAGE_ROOT = str(Path(__file__).resolve().parents[3])
 MODULE = __name__.rpartition(".")[0]
-# The next request lies in the pipe while the one before it is worked, and an answer waits there until we come to it.
-PIPE_BYTES = 1 << 20
 
 
 class ChildLost(Exception):

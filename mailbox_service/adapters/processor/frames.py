@@ -24,6 +24,10 @@ from mailbox_service.sorting import Reason, Verdict
 from mailbox_service.sorting.triage import Hint, Triage
 
 HEADER = struct.Struct(">Q")
+# The next request lies in the pipe while the one before it is worked, and an answer waits there until we come to it.
+PIPE_BYTES = 1 << 20
+# A batch takes well below a second. A process that needs longer for one is ended, and its messages have failed.
+DEADLINE_SECONDS = 60.0
 
 
 def _by_fields(kind: type[Any]) -> Callable[[Any], tuple[Any, ...]]:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import structlog
 from jinja2 import StrictUndefined, Template, TemplateSyntaxError, meta, nodes
 from jinja2.exceptions import TemplateError as JinjaError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -25,9 +24,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from mailbox_service.adapters.templates.contexts import CONTEXTS, SINCE
 from mailbox_service.core.display import harmless, shorten
 from mailbox_service.errors import TemplateError
+from mailbox_service.lean import RareLogger
 from mailbox_service.services.ports import RenderedMail
 
-log = structlog.get_logger(__name__)
+log = RareLogger()
 
 T = TypeVar("T")
 

@@ -276,6 +276,8 @@ _EXAMPLES: dict[str, tuple[Context, ...]] = {
     "check_round_trip": ({**PROJECT, "sent_at": "2026-11-23 09:15 UTC"},),
 }
 
+SINCE = {name: SINCE.get(name, {}) | (_ADDRESS if name in ADDRESSED else {}) for name in SINCE.keys() | ADDRESSED}
+
 CONTEXTS: dict[str, tuple[Context, ...]] = {
     name: tuple(
         context | (_FOOT if name in FOOTED else {}) | (_ADDRESS if name in ADDRESSED else {}) for context in examples
