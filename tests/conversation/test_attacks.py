@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from mailbox_service.core.case import Stage
 from tests.conversation.people import Person, Story, said, to
+from tests.services.bench import Bench
 
 ENCRYPTED = (
     b"-----BEGIN PGP MESSAGE-----\n\nhQEMA0000000000000ABCDEFGHIJKLMNOPQRSTUVWXYZ\n=abcd\n-----END PGP MESSAGE-----\n"
@@ -260,6 +263,30 @@ async def test_a_maintainers_word_counts_for_the_case_that_was_merged(story: Sto
     await story.send(story.ada.write("/own\n/reopen", answering=story.ada.newest("[SEC-2026-0002]")))
     assert story.state(2).stage is Stage.REVIEWING
     assert story.state(1).owner is None
+
+
+async def test_two_who_merge_into_each_other_do_not_close_both(story: Story) -> None:
+    await three(story)
+    ada = story.ada.write("/merge SEC-2026-0002", answering=story.ada.newest("[SEC-2026-0001]"))
+    grace = story.grace.write("/merge SEC-2026-0001", answering=story.grace.newest("[SEC-2026-0002]"))
+    other = Bench(story.bench.database)
+    other.now = story.bench.now
+    await asyncio.gather(story.bench.post(ada), other.post(grace))
+    await story.bench.later(hours=1)
+    await story.bench.intake.work_off()
+    assert {str(message["state"]) for message in story.bench.messages()} == {"done"}
+    closed = [number for number in (1, 2) if story.state(number).stage is Stage.CLOSED]
+    assert len(closed) == 1
+
+
+async def test_an_answer_that_names_one_of_several_reporters_is_shown_first(story: Story) -> None:
+    bob, _ = await three(story)
+    await story.answer(story.ada, "/merge SEC-2026-0002", to="[SEC-2026-0001]")
+    out = await story.answer(story.ada, "/reply\nHello Jane,\nthank you.", to="[SEC-2026-0001]")
+    assert not to(out, bob)
+    assert "several reporters" in said(to(out, story.ada)[0])
+    out = await story.answer(story.ada, "/reply\nThank you.", to="[SEC-2026-0001]")
+    assert len(to(out, bob)) == len(to(out, story.jane)) == 1
 
 
 # --- two at once ----------------------------------------------------------------------------------------------------

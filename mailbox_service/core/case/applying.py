@@ -257,6 +257,8 @@ def _more_reporters(step: _Step, action: values.AddAddress | values.Merge) -> Ou
     state = step.state
     if isinstance(action, values.Merge):
         _only_maintainers(step)
+        if state.stage is Stage.CLOSED:
+            raise Refused(f"{state.ref} is closed; /duplicate {state.ref} closes the other one", step.legal())
         if action.ref == state.ref:
             raise Refused("a case is not merged with itself")
         new = action.reporters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -68,6 +69,8 @@ def _text(turn: Turn, request: Request, letters: Letters, answered: Sequence[Out
         doubts.append("your name or address stands in it")
     if names_any(text, _of_others(turn, letters.mailbox)):
         doubts.append("the name or address of another maintainer stands in it")
+    if names_any(text, _of_reporters(turn, letters.mailbox)):
+        doubts.append("it goes to several reporters, and may name one to another")
     if any(echoes(text, letters.tx.sent_words(mail)) for mail in answered):
         doubts.append("lines of the internal mail that you answered stand in it")
     return text, doubts + [f"`{line}` stands below your text and was taken for text" for line in commands.misplaced]
@@ -83,6 +86,15 @@ def _names(turn: Turn, mailbox: Mailbox) -> set[str]:
 def _of_others(turn: Turn, mailbox: Mailbox) -> set[str]:
     others = [m for m in mailbox.maintainers if m.name != turn.speaker.name]
     return {*(m.address for m in others), *_parts((m.name for m in others), mailbox)}
+
+
+def _of_reporters(turn: Turn, mailbox: Mailbox) -> set[str]:
+    """Of a case with several reporters, what is known of how they are called."""
+    state = turn.record.state
+    if len(state.reporters) < 2:
+        return set()
+    called = [re.sub(r"[._+-]", " ", address.partition("@")[0]) for address in state.reporters]
+    return {*state.reporters, *_parts([*called, state.facts.credit or ""], mailbox)}
 
 
 def _parts(names: Iterable[str], mailbox: Mailbox) -> set[str]:
