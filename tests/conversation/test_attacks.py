@@ -381,6 +381,85 @@ async def test_who_answers_our_questions_is_asked_as_often_as_they_need(story: S
     assert story.state().facts.affects == "14"
 
 
+# --- whose word it is -----------------------------------------------------------------------------------------------
+
+
+async def test_where_a_server_vouches_a_confirmation_alone_undoes_nothing_irreversible(story: Story) -> None:
+    await story.begin()
+    await story.answer(story.ada, "/published https://example.org/1", proven=False)
+    out = await story.answer(story.ada, "/confirm", to="/confirm", proven=False)
+    assert story.state().stage is Stage.RECEIVED
+    assert "vouches for" in said(to(out, story.ada)[0])
+
+
+async def test_the_heaviest_command_of_a_mail_counts(story: Story) -> None:
+    await story.begin()
+    await story.answer(story.ada, "/own\n/published https://example.org/1")
+    assert (story.state().owner, story.state().stage) == (None, Stage.RECEIVED)
+
+
+async def test_a_confirmation_whose_author_failed_authentication_is_none(story: Story) -> None:
+    await story.begin()
+    await story.answer(story.ada, "/published https://example.org/1")
+    await story.answer(story.ada, "/confirm", to="/confirm", result="fail")
+    assert story.state().stage is Stage.RECEIVED
+
+
+async def test_a_question_is_void_once_its_own_author_has_decided_otherwise(story: Story) -> None:
+    await story.begin()
+    await story.answer(story.ada, "/embargo 2026-12-24 14:00 UTC")
+    first = story.ada.newest("/confirm")
+    await story.answer(story.ada, "/embargo 2027-01-24 14:00 UTC", to="New report")
+    await story.answer(story.ada, "/confirm", to="/confirm")
+    await story.send(story.ada.write("/confirm", answering=first))
+    assert "2027-01-24" in str(story.state().facts.embargo)
+
+
+async def test_a_question_about_a_case_counts_for_no_other(story: Story) -> None:
+    bob, _ = await three(story)
+    await story.answer(bob, "/credit Bob", proven=False)
+    await story.answer(story.ada, "/merge SEC-2026-0002", to="[SEC-2026-0001]")
+    await story.answer(bob, "/confirm", to="/confirm", proven=False)
+    assert story.state(1).facts.credit is None
+
+
+async def test_send_never_sends_a_note_that_was_written_after_the_question(story: Story) -> None:
+    await story.begin()
+    await story.answer(story.ada, "The first thought.")
+    await story.answer(story.ada, "/send", proven=False)
+    question = story.ada.newest("/confirm")
+    await story.answer(story.ada, "The second thought, about the reporter.", to="New report")
+    out = await story.send(story.ada.write("/confirm", answering=question))
+    assert not to(out, story.jane)
+
+
+async def test_who_was_a_reporter_is_one_no_longer(story: Story) -> None:
+    bob, _ = await three(story)
+    await story.answer(story.ada, "/merge SEC-2026-0002", to="[SEC-2026-0001]")
+    await story.answer(story.ada, "/reviewing", to="[SEC-2026-0001]")
+    token = bob.newest("[SEC-2026-0001]")
+    await story.answer(story.ada, "/reopen", to="[SEC-2026-0002]")
+    out = await story.send(bob.write("/credit Bob", answering=token))
+    assert story.state(1).facts.credit is None
+    assert not to(out, bob)
+
+
+async def test_an_invited_person_and_a_candidate_command_nothing(story: Story) -> None:
+    dev = story.others["dev"] = Person("dev@upstream.example", "Dev")
+    work = story.others["work"] = Person("jane@work.example", "Jane")
+    await story.begin()
+    await story.answer(story.ada, "/invite dev@upstream.example\nplease help.")
+    await story.answer(story.ada, "/confirm")
+    await story.answer(story.jane, "/second-address jane@work.example", to="Your report")
+    for person in (dev, work):
+        mail = person.newest()
+        for command in ("/status", "/help", "/credit X", "/withdraw", "/second-address a@b.example", "/list"):
+            out = await story.send(person.write(command, answering=mail))
+            assert not to(out, person), command
+    assert story.state().facts.credit is None
+    assert ("withdrawal_asked", "reporter") not in story.journal()
+
+
 # --- what is said along with something -------------------------------------------------------------------------------
 
 
