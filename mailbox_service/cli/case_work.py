@@ -165,7 +165,7 @@ def _text(source: str | None) -> str:
 
 async def _carry_out(invocation: Invocation, reference: str, lines: list[str], text: str, by: str | None) -> None:
     from mailbox_service.app import now
-    from mailbox_service.cli.message import person
+    from mailbox_service.cli.message import person, waiting_mails
     from mailbox_service.services.conversation.on_host import carry_out_on_host
 
     async with invocation.service() as service:
@@ -182,4 +182,4 @@ async def _carry_out(invocation: Invocation, reference: str, lines: list[str], t
     for line in done.sent:
         write(f"- {line}")
     if left["mails"]:
-        write(f"{left['mails']} mails wait in the outbox; the daemon or `mailbox-service run --once` sends them.")
+        write(waiting_mails(left["mails"]))

@@ -269,7 +269,13 @@ async def carry_out(service: Service, message_id: int) -> None:
         case = f" {row['case']}" if row["case"] else ""
         write(f"Message {message_id}: {row['disposition']}{case} ({row['why']}).")
     if left["mails"]:
-        write(f"{left['mails']} mails wait in the outbox; the daemon or `mailbox-service run --once` sends them.")
+        write(waiting_mails(left["mails"]))
+
+
+def waiting_mails(count: int) -> str:
+    """What is left for the outbox to do, as a sentence."""
+    mails = "1 mail waits" if count == 1 else f"{count} mails wait"
+    return f"{mails} in the outbox; the daemon or `mailbox-service run --once` sends {'it' if count == 1 else 'them'}."
 
 
 def person() -> str:

@@ -435,7 +435,8 @@ def _sorted_as(verdict: Verdict) -> str:
 def _reasons(verdict: Verdict, *, towards_report: bool) -> list[str]:
     """What weighed most on one side, the heaviest first: labels may hold words of the mail."""
     sides = ((r.label, (r.weight > 0) == (r.towards == Outcome.SECURITY.value)) for r in verdict.reasons if r.weight)
-    return [clean(label, REASON_CHARS) for label, for_it in sides if for_it == towards_report][:REASONS_SHOWN]
+    labels = (clean(label, REASON_CHARS) for label, for_it in sides if for_it == towards_report)
+    return list(dict.fromkeys(labels))[:REASONS_SHOWN]  # one phrase may speak in several places
 
 
 def written_size(size_bytes: int) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mailbox_service.adapters.processor import parent as processor
 from mailbox_service.adapters.database.storage import Database
+from mailbox_service.adapters.processor import parent as processor
 from mailbox_service.adapters.processor.parent import PROCESS_DIED, WORTH_ITEMS, ChildProcessor
 from mailbox_service.services.intake import MAX_ATTEMPTS
 from mailbox_service.services.ports import Claim, MessageId, SourceKind

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mailbox_service.core.authority import Evidence
-from mailbox_service.core.case import Event, Party, Refused, spoken
+from mailbox_service.core.case import Party, Refused, spoken
 from mailbox_service.core.commands import Misread, TextFor, parse
 from mailbox_service.core.evidence import Authentication, AuthResult
 from mailbox_service.core.newtext import NewText
@@ -71,8 +71,7 @@ def carry_out_on_host(
     outward = commands.text if commands.text_for is not TextFor.NOTE else ""
     words = Words(commands.text, commands.text_for.value if commands.text.strip() else "", outward)
     sent = letters.tell(work, words, by)
-    noted = any(entry.event in (Event.NOTED, Event.REPLIED) for entry in work.entries)
-    said: dict[str, object] = {"text": commands.text} if noted else {}
+    said: dict[str, object] = {"text": commands.text} if commands.text.strip() else {}
     work.write(tx, said | {"evidence": evidence.label})
     tx.add_mails(letters.mails, now, now + correspondence.lifetime)
     what = [contexts.described(entry) for entry in work.entries]
