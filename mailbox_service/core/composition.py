@@ -49,6 +49,8 @@ _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _UNSAFE_IN_NAMES = frozenset('<>:"|?*\\/')
 _CONTROL_BYTES = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\n\r")
 _READ_AS_TEXT = (".patch", ".diff", ".txt")
+# Blanks before a line end, and "From " after one, which a mail file in mbox form masks.
+_CHANGED_ON_THE_WAY = re.compile(rb"[ \t]\r?\n|[ \t]\Z|(?:\A|\n)From ")
 # RFC 2231 §3: a value in pieces, each on a line of its own.
 _EXTENDED_CHARS = 60
 _PLAIN_7BIT = re.compile(r"[\t\n -~]*")
@@ -94,22 +96,27 @@ def compose(mail: Outgoing) -> bytes:
     Raises: ValueError for anything that does not belong into a header, and when the standard library reads another
     sender, recipient, subject, id or set of headers out of the result than was put in, or our own reader other files.
     """
-    headers = _headers(mail)
-    parts = [_text_part(mail.body)]
+    part_headers, content = content_of(mail)
+    headers = header_fields(mail) + part_headers
+    message = header_block(headers) + content
+    reread(mail, message, [name for name, _ in headers])
+    return message
+
+
+def content_of(mail: Outgoing, *, signable: bool = False) -> Part:
+    """The text of the mail and its files as one part: the fields that say what it is, and its bytes.
+
+    `signable`: nothing in it is changed by programs that cut off blanks at line ends or mask a "From " at their
+    beginning (RFC 3156 §5). Raises: ValueError as `compose`.
+    """
+    parts = [_text_part(mail.body, signable=signable)]
     if mail.attachment is not None:
-        parts.append(_attachment_part(mail.attachment, mail.attachment_name))
+        parts.append(_attachment_part(mail.attachment, mail.attachment_name, signable=signable))
     parts += [_file_part(file) for file in mail.files]
     if len(parts) == 1:
-        part_headers, content = parts[0]
-        message = _header_block(headers + part_headers) + content
-    else:
-        boundary = _boundary(mail.message_id, tuple(content for _, content in parts))
-        part_headers = [("Content-Type", f'multipart/mixed; boundary="{boundary}"')]
-        message = _header_block(headers + part_headers) + _multipart(boundary, tuple(parts))
-    _reparse(mail, message, [name for name, _ in headers + part_headers])
-    if mail.files:
-        _reread_files(mail, message)
-    return message
+        return parts[0]
+    boundary = boundary_for(mail.message_id, tuple(content for _, content in parts))
+    return [("Content-Type", f'multipart/mixed; boundary="{boundary}"')], _multipart(boundary, tuple(parts))
 
 
 def is_address(text: str) -> bool:
@@ -137,7 +144,7 @@ def is_message_id(text: str) -> bool:
 # --- headers -----------------------------------------------------------------------------------------------
 
 
-def _headers(mail: Outgoing) -> list[tuple[str, str]]:
+def header_fields(mail: Outgoing) -> list[tuple[str, str]]:
     if not _OWN_MESSAGE_ID.fullmatch(mail.message_id) or not is_message_id(mail.message_id):
         raise ValueError("message_id is not a message id of RFC 5322")
     if not _TOKEN.fullmatch(mail.loop_marker):
@@ -254,35 +261,42 @@ def _is_clean(text: str, also: frozenset[str] | set[str] = frozenset()) -> bool:
     return not any(unicodedata.category(c) in _NEVER_IN_HEADERS or unicodedata.category(c) in also for c in text)
 
 
-def _header_block(headers: list[tuple[str, str]]) -> bytes:
+def header_block(headers: list[tuple[str, str]]) -> bytes:
     # UTF-8 appears only in an address that is not ASCII itself; its mail goes out with SMTPUTF8 (RFC 6532).
     return "".join(f"{name}: {value}\r\n" for name, value in headers).encode() + b"\r\n"
 
 
 # --- content -----------------------------------------------------------------------------------------------
 
-_Part = tuple[list[tuple[str, str]], bytes]
+Part = tuple[list[tuple[str, str]], bytes]
 
 
-def _text_part(body: str) -> _Part:
+def _text_part(body: str, *, signable: bool) -> Part:
     """The body with tidy lines: 7bit when it is short-lined ASCII, else the smaller of quoted-printable and base64."""
     lines = body.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     # "-- " is the signature separator of RFC 3676 §4.3; its blank is meant.
     text = "\n".join(line if line == "-- " else line.rstrip(" \t") for line in lines).rstrip("\n") + "\n"
-    if _PLAIN_7BIT.fullmatch(text) and max(map(len, text.split("\n"))) <= LINE_LIMIT_CHARS:
+    plain = _PLAIN_7BIT.fullmatch(text) and max(map(len, text.split("\n"))) <= LINE_LIMIT_CHARS
+    if plain and not (signable and _changes_on_the_way(text.encode())):
         encoding, content = "7bit", text.replace("\n", "\r\n").encode("ascii")
     else:
         # A lone surrogate raises UnicodeEncodeError here, which is a ValueError.
         quoted = quopri.encodestring(text.encode()).replace(b"\n", b"\r\n")
         as_base64 = _base64_lines(text.replace("\n", "\r\n").encode())
         encoding, content = min(("quoted-printable", quoted), ("base64", as_base64), key=lambda choice: len(choice[1]))
+        if signable and _changes_on_the_way(content):
+            encoding, content = "base64", as_base64
     return [
         ("Content-Type", "text/plain; charset=utf-8"),
         ("Content-Transfer-Encoding", encoding),
     ], content
 
 
-def _attachment_part(data: bytes, name: str) -> _Part:
+def _changes_on_the_way(content: bytes) -> bool:
+    return _CHANGED_ON_THE_WAY.search(content) is not None
+
+
+def _attachment_part(data: bytes, name: str, *, signable: bool) -> Part:
     """The original message, byte for byte, for evidence: signatures and digests are made over exactly these bytes.
 
     message/rfc822 opens in every mail program with a click and is therefore the first choice. But it may not be
@@ -292,7 +306,7 @@ def _attachment_part(data: bytes, name: str) -> _Part:
     if not _FILENAME.fullmatch(name):
         raise ValueError("attachment_name is not a plain file name")
     disposition = ("Content-Disposition", f'attachment; filename="{name}"')
-    if _survives_transport(data):
+    if _survives_transport(data) and not (signable and _changes_on_the_way(data)):
         headers = [("Content-Type", "message/rfc822"), disposition, ("Content-Transfer-Encoding", "7bit")]
         return headers, data
     headers = [
@@ -303,7 +317,7 @@ def _attachment_part(data: bytes, name: str) -> _Part:
     return headers, _base64_lines(data)
 
 
-def _file_part(file: OutFile) -> _Part:
+def _file_part(file: OutFile) -> Part:
     """In base64, so that nothing on the way changes a byte of what a digest was given for."""
     kind = "text/plain; charset=utf-8" if _is_plain(file) else "application/octet-stream"
     return [
@@ -371,7 +385,7 @@ def _base64_lines(data: bytes) -> bytes:
     return b"".join(encoded[start : start + 76] + b"\r\n" for start in range(0, len(encoded), 76))
 
 
-def _boundary(message_id: str, contents: tuple[bytes, ...]) -> str:
+def boundary_for(message_id: str, contents: tuple[bytes, ...]) -> str:
     """Derived from the id, not drawn, so that composing twice gives the same bytes; found in none of the parts."""
     digest = hashlib.sha256(message_id.encode()).hexdigest()
     while any(f"=_{digest[:40]}".encode() in content for content in contents):
@@ -379,25 +393,31 @@ def _boundary(message_id: str, contents: tuple[bytes, ...]) -> str:
     return f"=_{digest[:40]}"
 
 
-def _multipart(boundary: str, parts: tuple[_Part, ...]) -> bytes:
+def _multipart(boundary: str, parts: tuple[Part, ...]) -> bytes:
     """RFC 2046 §5.1.1: the CRLF before a boundary belongs to the boundary, so each part keeps its exact bytes."""
     delimiter = f"--{boundary}".encode()
-    pieces = [delimiter + b"\r\n" + _header_block(headers) + content + b"\r\n" for headers, content in parts]
+    pieces = [delimiter + b"\r\n" + header_block(headers) + content + b"\r\n" for headers, content in parts]
     return b"".join(pieces) + delimiter + b"--\r\n"
 
 
 # --- the second look ---------------------------------------------------------------------------------------
 
 
-def _reparse(mail: Outgoing, message: bytes, names: list[str]) -> None:
+def reread(mail: Outgoing, message: bytes, names: list[str]) -> None:
     """Defence in depth (threat rows 34 and 35): a second parser must see what was meant, and no header more.
 
     The standard library's parser costs as much as all the rest of a mail, so it is asked only where our own reader,
     which knows nothing of this module, does not see exactly what was meant.
+    Raises: ValueError where neither does.
     """
     head_bytes = message[: message.index(b"\r\n\r\n") + 4]
-    if _reads_as_meant(mail, head_bytes, names):
-        return
+    if not _reads_as_meant(mail, head_bytes, names):
+        _reparse(mail, head_bytes, names)
+    if mail.files:
+        _reread_files(mail, message)
+
+
+def _reparse(mail: Outgoing, head_bytes: bytes, names: list[str]) -> None:
     head = head_bytes.decode()
     try:
         parsed = HeaderParser(policy=policy.default).parsestr(head)

@@ -155,6 +155,15 @@ def walk(root: Entity) -> Structure:
     return found
 
 
+def direct_parts(entity: Entity) -> tuple[list[Entity], Structure]:
+    """The parts directly inside a multipart that `describe` has filled in, and what was odd about them.
+
+    Their headers are not read yet: `buf[start:end]` of each is the part exactly as it was transmitted.
+    """
+    found = Structure(search_bytes_left=max(BOUNDARY_SEARCHES * len(entity.buf), _SEARCHED_AT_LEAST_BYTES))
+    return _parts(entity, found), found
+
+
 def _leaf_of(entity: Entity) -> Entity:
     """The body of a nested message apart from its header, which is an entity of its own."""
     if not entity.message:
