@@ -33,9 +33,23 @@ from mailbox_service.core.message.fields import (
 from mailbox_service.core.message.html import TAGS, html_to_text
 from mailbox_service.core.message.reading import TEXTS_LIMIT_CHARS
 from mailbox_service.core.message.structure import message_start
+from mailbox_service.core.openpgp import (
+    Encrypted,
+    Layer,
+    Signed,
+    attached_keys,
+    offered_key,
+    packets,
+    protected_headers,
+)
+from mailbox_service.core.openpgp import read as read_openpgp
+from mailbox_service.core.openpgp import reading as openpgp_reading
+from mailbox_service.core.openpgp.armour import MESSAGE, dearmour
+from mailbox_service.core.openpgp.refusal import Refusal
 
 Target = Callable[[bytes], None]
 
+OPENPGP = Path(__file__).resolve().parents[1] / "data" / "openpgp"
 MAIL = Path(__file__).resolve().parents[1] / "data" / "mail"
 _NOW = datetime(2026, 11, 25, tzinfo=UTC)
 # Without the safety net of `parse`, which would hide a fault.
@@ -135,6 +149,35 @@ def signed(data: bytes) -> None:
         assert shown.truncated or whole.strip(" \t") == value
 
 
+def openpgp(data: bytes) -> None:
+    """A mail or what was inside of one: what gpg would get is a piece of it, and means the same read again."""
+    found = openpgp_reading._read(data, ())
+    if isinstance(found, Encrypted):
+        assert packets.read_message(found.message.octets) == found.message and found.message.recipients
+    elif isinstance(found, Signed):
+        assert found.content in data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        assert packets.read_signature(found.signature.octets) == found.signature
+    assert not isinstance(read_openpgp(data, (Layer.ENCRYPTED,)), Encrypted)
+    outer = strict(data)
+    for encrypted in (True, False):
+        shown = protected_headers(data, outer, encrypted=encrypted)
+        assert shown.from_ == outer.from_ or (shown.from_ and outer.from_ and shown.from_.key == outer.from_.key)
+    offered_key(outer)
+    assert len(attached_keys(data)) <= packets.KEYS
+
+
+def armoured(data: bytes) -> None:
+    """A block of armour, and its packets as a message, a signature and a key."""
+    block = dearmour(data, MESSAGE)
+    for octets in (data, b"" if isinstance(block, Refusal) else block.data):
+        found = packets.split(octets)
+        assert isinstance(found, Refusal) or packets.split(b"".join(one.framed for one in found)) == found
+        message = packets.read_message(octets)
+        assert isinstance(message, Refusal) or packets.read_message(message.octets) == message
+        packets.read_signature(octets)
+        packets.read_keys(octets)
+
+
 TARGETS: dict[str, Target] = {
     "message": message,
     "addresses": addresses,
@@ -143,6 +186,8 @@ TARGETS: dict[str, Target] = {
     "html": html,
     "results": results,
     "signed": signed,
+    "openpgp": openpgp,
+    "armoured": armoured,
 }
 
 _ADDRESSES = (
@@ -182,8 +227,45 @@ def seeds(name: str) -> Iterator[bytes]:
             yield from _RESULTS
         case "signed":
             yield from (*_SIGNED, *mails)
+        case "openpgp":
+            yield from _openpgp()
+        case "armoured":
+            yield from _blocks().values()
         case _:
             yield from mails
+
+
+def _blocks() -> dict[str, bytes]:
+    return {path.stem: path.read_bytes() for path in sorted(OPENPGP.glob("*.asc"))}
+
+
+def _openpgp() -> Iterator[bytes]:
+    """The shapes, small; and texts and keys in them."""
+    blocks, head = _blocks(), b"From: a@b.example\nContent-Type: "
+    yield head + b"text/plain\n\n" + blocks["message"]
+    yield head + b"text/plain\n\n" + blocks["clearsigned"]
+    parts = b'; boundary="b"\n\n--b\n%s\n--b\nContent-Type: application/%s\n\n%s\n--b--\n'
+    control = b"Content-Type: application/pgp-encrypted\n\nVersion: 1"
+    data = (control, b"octet-stream", blocks["message"])
+    yield head + b'multipart/encrypted; protocol="application/pgp-encrypted"' + parts % data
+    yield head + b"multipart/mixed" + parts % data
+    text = (OPENPGP / "signed.txt").read_bytes()
+    yield (
+        head
+        + b'multipart/signed; micalg=pgp-sha512; protocol="application/pgp-signature"'
+        + parts % (text, b"pgp-signature", blocks["signature"])
+    )
+    yield head + b'multipart/mixed; hp="cipher"' + parts % (text, b"pgp-keys", blocks["key"])
+    yield head + b"text/plain; hp=cipher; hp-legacy-display=1\nHP-Outer: Subject: x\n\nSubject: y\n\nHi\n"
+    legacy = b'Content-Type: text/plain; protected-headers="v1"\n\nSubject: y\n'
+    yield head + b'multipart/mixed; protected-headers="v1"' + parts % (legacy, b"x", b"y")
+    yield (
+        b"Autocrypt: addr=a@b.example; keydata="
+        + b"".join(blocks["key"].split(b"\n")[2:-3])
+        + b"\n"
+        + head
+        + b"x/y\n\n"
+    )
 
 
 def _fields(mails: list[bytes]) -> Iterator[tuple[str, str]]:

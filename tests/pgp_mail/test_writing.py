@@ -49,7 +49,7 @@ MAIL = Outgoing(
 )
 REFERENCE = "[SEC-2026-0001]"
 CIPHERTEXT, SIGNATURE = samples.MESSAGE.encode(), samples.SIGNATURE.encode()
-FIELD = header_field("security@example.org", KEY, "mutual")
+FIELD = header_field("security@example.org", KEY)
 
 
 def check_survives(data: bytes) -> None:

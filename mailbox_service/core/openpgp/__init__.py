@@ -24,7 +24,7 @@ Writing: `payload` gives the bytes to sign or encrypt; `encrypted` or `signed` t
 from __future__ import annotations
 
 from mailbox_service.core.openpgp.autocrypt import Offer, attached_keys, header_field, offered_key
-from mailbox_service.core.openpgp.packets import DetachedSignature, EncryptedMessage, PublicKey
+from mailbox_service.core.openpgp.packets import CandidateKey, DetachedSignature, EncryptedMessage
 from mailbox_service.core.openpgp.protected import ProtectedHeaders, Scheme, protected_headers
 from mailbox_service.core.openpgp.reading import Encrypted, Form, Layer, Reading, Refused, Signed, entity_of, read
 from mailbox_service.core.openpgp.refusal import Refusal
@@ -38,7 +38,7 @@ __all__ = [
     "Layer",
     "Offer",
     "ProtectedHeaders",
-    "PublicKey",
+    "CandidateKey",
     "Reading",
     "Refusal",
     "Refused",

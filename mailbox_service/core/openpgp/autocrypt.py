@@ -11,12 +11,13 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from mailbox_service.core.gpg.publishing import autocrypt_header
 from mailbox_service.core.message import ParsedMessage
 from mailbox_service.core.message.addresses import ADDR_SPEC_CHARS
 from mailbox_service.core.message.extraction import attached_files
 from mailbox_service.core.message.fields import HEADER_VALUE_CHARS
 from mailbox_service.core.openpgp.armour import PUBLIC_KEY, dearmour
-from mailbox_service.core.openpgp.packets import KEYS, PublicKey, read_keys
+from mailbox_service.core.openpgp.packets import KEYS, CandidateKey, read_keys
 from mailbox_service.core.openpgp.refusal import Refusal
 
 Preference = Literal["mutual", "nopreference"]
@@ -25,7 +26,6 @@ ATTACHED_KEY_BYTES = 256 * 1024  # armoured; the limit of the import (a key of a
 # Of our own header: its lines, folds included, stay below what our reader takes for one field (8 kB). Ed25519 keys have
 # some 400 bytes, RSA with 4096 bits and one subkey 3,300.
 HEADER_KEY_BYTES = 5_800
-_FOLDED_CHARS = 76
 
 _KEY_TYPE = "application/pgp-keys"
 _KEY_NAMES = (".asc", ".pgp", ".gpg", ".key")
@@ -38,7 +38,7 @@ _PLAIN_ADDRESS = re.compile(r"[^\s;=<>\"]+@[^\s;=<>\"]+")
 class Offer:
     """A key that a header offers for the author of its mail."""
 
-    key: PublicKey
+    key: CandidateKey
     address: str  # as in the header; the author's, but for upper and lower case
     preference: Preference
 
@@ -79,12 +79,12 @@ def _offer(value: str) -> Offer | None:
     return Offer(keys[0], address, "mutual" if mutual else "nopreference")
 
 
-def attached_keys(raw: bytes) -> tuple[PublicKey, ...]:
+def attached_keys(raw: bytes) -> tuple[CandidateKey, ...]:
     """The public keys attached to a mail, or to an entity that was decrypted; at most `KEYS`, each once.
 
     Total. A file with anything secret in it, or of more than `ATTACHED_KEY_BYTES`, counts for nothing.
     """
-    found: dict[bytes, PublicKey] = {}
+    found: dict[bytes, CandidateKey] = {}
     for file in attached_files(raw):
         name = file.filename.lower()
         if file.content_type != _KEY_TYPE and not name.endswith(_KEY_NAMES):
@@ -98,8 +98,8 @@ def attached_keys(raw: bytes) -> tuple[PublicKey, ...]:
     return tuple(found.values())[:KEYS]
 
 
-def header_field(address: str, key: bytes, preference: Preference = "nopreference") -> tuple[str, str]:
-    """Name and folded value of the header that offers our own public key, `key` in binary.
+def header_field(address: str, key: bytes) -> tuple[str, str]:
+    """Name and folded value of the header that offers our own public key, `key` in binary; we prefer encryption.
 
     Raises: ValueError where `key` is not exactly one public key of at most `HEADER_KEY_BYTES`, or the address has
     characters that the header's syntax uses.
@@ -109,7 +109,5 @@ def header_field(address: str, key: bytes, preference: Preference = "nopreferenc
         raise ValueError("not exactly one public key that fits an Autocrypt header")
     if not address.isascii() or not _PLAIN_ADDRESS.fullmatch(address):
         raise ValueError("the address does not fit an Autocrypt header")
-    encoded = binascii.b2a_base64(key, newline=False).decode()
-    lines = [encoded[at : at + _FOLDED_CHARS] for at in range(0, len(encoded), _FOLDED_CHARS)]
-    wish = " prefer-encrypt=mutual;" if preference == "mutual" else ""
-    return "Autocrypt", "\r\n ".join([f"addr={address};{wish} keydata=", *lines])
+    name, _, value = autocrypt_header(address, key).partition(": ")
+    return name, value.removesuffix("\r\n")

@@ -70,7 +70,7 @@ class DetachedSignature:
 
 
 @dataclass(frozen=True, slots=True)
-class PublicKey:
+class CandidateKey:
     """One transferable public key, which nobody has looked into."""
 
     octets: bytes
@@ -251,7 +251,7 @@ def _subpackets(area: bytes) -> list[tuple[int, bytes]] | None:
     return found
 
 
-def read_keys(data: bytes) -> tuple[PublicKey, ...] | Refusal:
+def read_keys(data: bytes) -> tuple[CandidateKey, ...] | Refusal:
     """The public keys that `data` consists of. Anything secret among them, or of another kind, and there is none."""
     packets = split(data)
     if isinstance(packets, Refusal):
@@ -259,7 +259,7 @@ def read_keys(data: bytes) -> tuple[PublicKey, ...] | Refusal:
     packets = tuple(packet for packet in packets if packet.tag not in _IGNORED)
     if not packets or packets[0].tag != PUBLIC_KEY or any(packet.tag not in _OF_PUBLIC_KEYS for packet in packets):
         return Refusal.NO_KEY
-    keys: list[PublicKey] = []
+    keys: list[CandidateKey] = []
     starts = [i for i, packet in enumerate(packets) if packet.tag == PUBLIC_KEY]
     if len(starts) > KEYS:
         return Refusal.TOO_LARGE
@@ -269,7 +269,7 @@ def read_keys(data: bytes) -> tuple[PublicKey, ...] | Refusal:
             return Refusal.NO_KEY
         # Trust packets are notes of the keyring they came from (RFC 9580 §5.10).
         octets = b"".join(packet.framed for packet in packets[start:end] if packet.tag != TRUST)
-        keys.append(PublicKey(octets, fingerprint))
+        keys.append(CandidateKey(octets, fingerprint))
     return tuple(keys)
 
 
