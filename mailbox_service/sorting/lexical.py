@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from math import exp
-from operator import concat
 from typing import Final
 
 from mailbox_service.sorting import Outcome, Reason, Sortable, Verdict
 from mailbox_service.sorting.hints import CODE, HINT_FROM, POSTSCRIPT
+from mailbox_service.sorting.reading import (
+    MAIL_LIMIT_CHARS,
+    TEXT_LIMIT_CHARS,
+    Piece,
+    Reading,
+    filename_hits,
+    signals_in,
+)
 from mailbox_service.sorting.tables import (
     HINT,
     HINT_WEIGHT,
@@ -18,31 +23,14 @@ from mailbox_service.sorting.tables import (
     ORDINARY_SUBJECT,
     SECURITY,
     SPAM,
-    STEM_KEY,
-    WORD,
     Hit,
     Lexicon,
-    Memo,
     lexicon,
-    normalise,
 )
-from mailbox_service.sorting.terms import SIGNALS
 
 # --- limits and thresholds ------------------------------------------------------------------------------------------
 
-# Of each text the head and the tail are looked at: a report sits at the top or in a postscript. The sum over all texts
-# bounds the work for a mail (threat model, row 51); 200,000 characters take well below a tenth of a second.
-TEXT_LIMIT_CHARS: Final = 100_000
-MAIL_LIMIT_CHARS: Final = 200_000
-SUBJECT_LIMIT_CHARS: Final = 1_000
 REASON_LIMIT: Final = 12
-
-# A sentence without an end is cut here, and a paragraph is weighed in pieces of at most so many words: support talk
-# in the same long paragraph must not outweigh the one sentence that is a report.
-SENTENCE_WORDS: Final = 28
-PIECE_WORDS: Final = 60
-# More than a long mail has (100 KB of prose make some 400): thousands of one-word paragraphs would only cost time.
-PIECE_LIMIT: Final = 800
 
 # Log-odds before any evidence. Mail to a security address is a report far more often than other mail is; still most of
 # what says nothing of the kind is support and sales.
@@ -67,7 +55,6 @@ ORDINARY_FROM_WITH_CODE: Final = 1.0
 # One subject must be as clear as this.
 PURPOSE_FROM: Final = 0.6
 # A report may be one sentence among thanks and questions: none of this many words may pass without a word we know.
-NEUTRAL: Final = 0.1
 SILENT_WORDS: Final = 12
 # In a long mail such a sentence is told apart by its share of the whole: long mail is full of words no table has.
 SILENT_SHARE: Final = 0.2
@@ -81,144 +68,6 @@ SPAM_FROM_WITH_HINT: Final = 0.97
 SPAM_SECURITY_BELOW: Final = 0.35
 # The probability given to what nobody could read: another language, an attachment, nothing at all.
 UNREAD_LOG_ODDS: Final = -1.2
-
-
-# --- reading a text -------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Piece:
-    """A stretch of one paragraph: what was found in it, each thing once."""
-
-    hits: set[Hit] = field(default_factory=set)
-    masks: set[int] = field(default_factory=set)
-    words: int = 0
-    known: int = 0
-    other: int = 0
-    quoted: bool = False
-
-
-def paragraphs(text: str) -> Iterator[tuple[str, bool]]:
-    """The paragraphs of `text`, and whether each is quoted: cut at blank lines and where quoting begins or ends."""
-    lines: list[str] = []
-    quoted = False
-    for line in text.split("\n"):
-        bare = line.lstrip("> \t\r")
-        now_quoted = line.lstrip()[:1] == ">"
-        if lines and (not bare or now_quoted != quoted):
-            yield "\n".join(lines), quoted
-            lines = []
-        if bare:
-            lines.append(bare)
-            quoted = now_quoted
-    if lines:
-        yield "\n".join(lines), quoted
-
-
-_UNSPACED: Final = re.compile(r"[\u0590-\u1cff\u2e80-\ud7ff\uf900-\ufaff\ufb50-\ufdff\ufe70-\ufefe]")
-_OTHER_SCRIPT: Final = re.compile(r"[\u0370-\u03ff\u0530-\u05ff\u0700-\u10ff\u1200-\u1cffپچژگ]")
-_KNOWN_SCRIPT: Final = re.compile(r"[\u0620-\u06ff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
-_SENTENCE_END: Final = re.compile(r"[.!?;:…]\s|[。！？；।]")
-
-
-class _Reading:
-    """One pass over the texts of one mail: fills pieces. Each word is looked up once however often it stands there."""
-
-    def __init__(self, lexicon: Lexicon) -> None:
-        self._lexicon = lexicon
-        self._memo = Memo(lexicon)
-        self.pieces: list[Piece] = []
-        self.silent = 0  # the words of the longest sentence in which nothing was recognised
-        self.known_script = 0
-        self.other_script = 0
-
-    def read(self, text: str) -> None:
-        for paragraph, quoted in paragraphs(text):
-            piece = self._piece(quoted)
-            unspaced = not paragraph.isascii() and _UNSPACED.search(paragraph) is not None
-            if not paragraph.isascii():
-                self.known_script += len(_KNOWN_SCRIPT.findall(paragraph))
-                self.other_script += len(_OTHER_SCRIPT.findall(paragraph))
-            for sentence in _SENTENCE_END.split(paragraph):
-                words = WORD.findall(sentence)
-                for start in range(0, len(words), SENTENCE_WORDS):
-                    if piece.words >= PIECE_WORDS:
-                        piece = self._piece(quoted)
-                    part = words[start : start + SENTENCE_WORDS]
-                    mask = self._words(part, piece)
-                    if unspaced and len(words) <= SENTENCE_WORDS:
-                        mask |= self._unspaced(sentence, piece)
-                    elif unspaced:
-                        mask |= self._unspaced(" ".join(part), piece)
-                    piece.masks.add(mask)
-
-    def _piece(self, quoted: bool) -> Piece:
-        """A new piece; beyond the limit all that follows goes into the last one."""
-        if len(self.pieces) < PIECE_LIMIT:
-            self.pieces.append(Piece(quoted=quoted))
-        return self.pieces[-1]
-
-    def _words(self, words: list[str], piece: Piece) -> int:
-        mask = known = other = 0
-        silent = True
-        last = len(words) - 1
-        for position, entry in enumerate(map(self._memo.__getitem__, words)):
-            if entry is None:
-                continue
-            mask |= entry.ideas
-            known += entry.known
-            other += entry.other
-            if entry.hits:
-                piece.hits.update(entry.hits)
-                silent = silent and all(hit.weight <= NEUTRAL for hit in entry.hits)
-            if entry.phrases and position < last:
-                for phrase in entry.phrases.get(words[position + 1][:STEM_KEY], ()):
-                    if _follows(words, position, phrase.rest):
-                        mask |= phrase.ideas
-                        if phrase.hit:
-                            piece.hits.add(phrase.hit)
-                            silent = False
-        if silent and len(words) > self.silent and not piece.quoted:
-            self.silent = len(words)
-        piece.words += len(words)
-        piece.known += known
-        piece.other += other
-        return mask
-
-    def _unspaced(self, sentence: str, piece: Piece) -> int:
-        """The ideas in a sentence whose words run together. Only literals whose first two letters occur are tried."""
-        table = self._lexicon.unspaced
-        mask = 0
-        for start in table.keys() & set(map(concat, sentence, sentence[1:])):
-            for literal, ideas, hit in table[start]:
-                if literal in sentence:
-                    mask |= ideas
-                    if hit:
-                        piece.hits.add(hit)
-        return mask
-
-
-def _follows(words: list[str], position: int, rest: tuple[tuple[str, bool], ...]) -> bool:
-    if position + len(rest) >= len(words):
-        return False
-    for offset, (expected, stem) in enumerate(rest, position + 1):
-        word = words[offset]
-        if word != expected and not (stem and word.startswith(expected)):
-            return False
-    return True
-
-
-def _looked_at(mail: Sortable) -> Iterator[str]:
-    """The texts of the mail, normalised and bounded: of a long one its head and its tail."""
-    left = MAIL_LIMIT_CHARS
-    for text in mail.texts:
-        limit = min(TEXT_LIMIT_CHARS, left)
-        if limit <= 0:
-            return
-        if len(text) > limit:
-            text = text[: limit // 2] + "\n\n" + text[-(limit - limit // 2) :]
-        left -= len(text)
-        yield normalise(text)
 
 
 def _decayed(weights: Iterable[float], decay: float) -> float:
@@ -237,7 +86,6 @@ def _probability(log_odds: float) -> float:
 # --- the sorter -----------------------------------------------------------------------------------------------------
 
 _TOWARDS: Final = {HINT: SECURITY, ORDINARY_SUBJECT: NOT_SECURITY}
-_SIGNALS: Final = tuple((literal, Hit(f"signal: {label}", SECURITY, w)) for literal, w, label in SIGNALS)
 
 
 class LexicalSorter:
@@ -259,36 +107,24 @@ class LexicalSorter:
         if mail.encrypted:
             reason = Reason("encrypted", SECURITY, 8.0)
             return Verdict(Outcome.SECURITY, _probability(SECURITY_BASE + 8.0), _probability(SPAM_BASE), (reason,))
-        reading = _Reading(self._lexicon)
-        reading.read(normalise(mail.subject[:SUBJECT_LIMIT_CHARS]))
-        pools: list[set[Hit]] = []
-        texts = list(_looked_at(mail))
-        for text in texts:
-            reading.read(text)
-            pools.append({hit for literal, hit in _SIGNALS if literal in text})
-        pools.append(self._filenames(mail))
+        return self.judged(mail, Reading(self._lexicon).of(mail))
+
+    def judged(self, mail: Sortable, reading: Reading) -> Verdict:
+        """What a mail is that was read, and is not encrypted."""
+        texts = reading.texts
+        pools = [*map(signals_in, texts), filename_hits(mail, self._lexicon)]
         evidence = _Evidence(self._lexicon, reading.pieces, pools)
         security = _probability(SECURITY_BASE + evidence.security)
         marks = 1.5 * mail.spam_marked + 0.3 * mail.automatic
         spam = _probability(SPAM_BASE + evidence.spam + marks)
         unread = None
         if security < UNSURE_FROM and not evidence.hints:
-            unread = _unread(mail, reading) or _unclear(evidence, reading, texts)
+            unread = unread_because(mail, reading) or _unclear(evidence, reading, texts)
         if unread or evidence.hints:
             security = max(security, _probability(UNREAD_LOG_ODDS))
         sure = SPAM_FROM_WITH_HINT if evidence.hints else SPAM_FROM
         outcome = _outcome(security, spam, sure, unread)
         return Verdict(outcome, security, spam, evidence.reasons(mail, unread))
-
-    def _filenames(self, mail: Sortable) -> set[Hit]:
-        """File names such as `xss-poc.html` speak like words do."""
-        hits: set[Hit] = set()
-        for name in mail.filenames[:50]:
-            for word in WORD.findall(normalise(name[:200]).replace("_", " ")):
-                entry = self._lexicon.look_up(word)
-                if entry is not None:
-                    hits.update(hit for hit in entry.hits if hit.towards == SECURITY)
-        return hits
 
 
 def _outcome(security: float, spam: float, spam_from: float, unread: str | None) -> Outcome:
@@ -369,7 +205,7 @@ UNKNOWN_FROM_WORDS: Final = 5
 UNKNOWN_KNOWN_SHARE: Final = 0.08
 
 
-def _unread(mail: Sortable, reading: _Reading) -> str | None:
+def unread_because(mail: Sortable, reading: Reading) -> str | None:
     """Why silence is no evidence here, or None: the text could be read, and held nothing of a report."""
     if any(len(text) > TEXT_LIMIT_CHARS for text in mail.texts) or sum(map(len, mail.texts)) > MAIL_LIMIT_CHARS:
         return "a text too long to be read whole"
@@ -389,7 +225,7 @@ def _unread(mail: Sortable, reading: _Reading) -> str | None:
     return None
 
 
-def _unclear(evidence: _Evidence, reading: _Reading, texts: list[str]) -> str | None:
+def _unclear(evidence: _Evidence, reading: Reading, texts: list[str]) -> str | None:
     """Why a mail that was read is still not known to be about something else, or None."""
     if evidence.ordinary < ORDINARY_FROM or not evidence.purpose:
         return "no subject that the lexicon knows"

@@ -39,6 +39,8 @@ NOT_SECURITY: Final = "not_security"
 SPAM: Final = "spam"
 HINT: Final = "hint"
 ORDINARY_SUBJECT: Final = "ordinary"
+# A hit of this weight or less says nothing of what a sentence is about.
+NEUTRAL: Final = 0.1
 # What a hint weighs in the reasons; it is not added to the score.
 HINT_WEIGHT: Final = 0.5
 
@@ -59,7 +61,7 @@ class Phrase(NamedTuple):
     hit: Hit | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Entry:
     """All that the tables know of one word."""
 
@@ -68,7 +70,12 @@ class Entry:
     phrases: dict[str, tuple[Phrase, ...]] = field(default_factory=dict)  # by the first letters of the second word
     known: int = 0  # 1 when it is a common word of a known language
     other: int = 0  # 1 when it is a common word of other languages only
+    loud: bool = False  # says what a sentence is about
 
+
+# Common words of which nothing else is known.
+KNOWN: Final = Entry(known=1)
+OTHER: Final = Entry(other=1)
 
 # Characters that are not seen but split words: soft hyphen, zero-width, bidirectional controls, variation selectors.
 _UNSEEN: Final = re.compile(r"[\u00ad\u034f\u061c\u180e\ufeff\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f]+")
@@ -77,6 +84,10 @@ WORD: Final = re.compile(r"\w+")
 STEM_KEY: Final = 3
 # Forms of the tables' stems remembered between mails: more than the languages have, and about 2 MB at most.
 _MET_LIMIT: Final = 10_000
+# Words remembered between mails, known or not: more than the languages of a mailbox have, and about 3 MB at most.
+_MEMO_LIMIT: Final = 30_000
+# Longer words are lines of base64 and the like.
+_MEMO_WORD_CHARS: Final = 40
 
 
 def normalise(text: str) -> str:
@@ -110,6 +121,7 @@ class Lexicon:
         self.words: dict[str, Entry] = {}
         self._met: dict[str, Entry] = {}  # forms of our own stems met so far, so that each is put together once
         self._rules_met: dict[int, frozenset[Hit]] = {}  # by the ideas of a sentence
+        self.memo = Memo(self)
         self.stems: dict[str, list[tuple[str, Entry]]] = {}
         self.unspaced: dict[str, list[tuple[str, int, Hit | None]]] = {}
         self.idea_bits = {idea: 1 << n for n, idea in enumerate((*IDEAS, *HINT_IDEAS))}
@@ -121,6 +133,9 @@ class Lexicon:
             self._word(word).known = 1
         for word in {normalise(word) for word in OTHER_LANGUAGES.split()} - known:
             self._word(word).other = 1
+        for word, entry in self.words.items():
+            if not (entry.ideas or entry.hits or entry.phrases):
+                self.words[word] = KNOWN if entry.known else OTHER
         self.rules = tuple(
             (self._mask(wanted), self._mask(unwanted), Hit(f'says "{label}"', SECURITY, weight))
             for wanted, unwanted, weight, label in RULES_IN_USE
@@ -167,7 +182,9 @@ class Lexicon:
             target.phrases[key] = (*target.phrases.get(key, ()), Phrase(rest, ideas, hit))
         else:
             target.ideas |= ideas
-            target.hits += (hit,) if hit else ()
+            if hit:
+                target.hits += (hit,)
+                target.loud = target.loud or hit.weight > NEUTRAL
 
     def _stem(self, stem: str) -> Entry:
         if len(stem) < STEM_KEY:
@@ -213,18 +230,22 @@ def _joined(a: Entry, b: Entry) -> Entry:
     phrases = dict(a.phrases)
     for key, more in b.phrases.items():
         phrases[key] = phrases.get(key, ()) + more
-    return Entry(a.ideas | b.ideas, a.hits + b.hits, phrases, a.known or b.known, a.other or b.other)
+    return Entry(a.ideas | b.ideas, a.hits + b.hits, phrases, a.known or b.known, a.other or b.other, a.loud or b.loud)
 
 
 class Memo(dict[str, "Entry | None"]):
-    """What is known of each word met, looked up when it is first met; lives as long as the reading of one mail."""
+    """What is known of each word met, looked up when it is first met; forgets all when it is full."""
 
     def __init__(self, lexicon: Lexicon) -> None:
         super().__init__()
         self._look_up = lexicon.look_up
 
     def __missing__(self, word: str) -> Entry | None:
-        entry = self[word] = self._look_up(word)
+        entry = self._look_up(word)
+        if len(word) <= _MEMO_WORD_CHARS:
+            if len(self) >= _MEMO_LIMIT:
+                self.clear()
+            self[word] = entry
         return entry
 
 

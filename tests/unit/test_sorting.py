@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from mailbox_service.sorting import Outcome, Sortable, Verdict
 from mailbox_service.sorting import lexical as module
-from mailbox_service.sorting.lexical import LexicalSorter, paragraphs
+from mailbox_service.sorting import reading as reading_module
+from mailbox_service.sorting.lexical import LexicalSorter
+from mailbox_service.sorting.reading import Reading, paragraphs
 from mailbox_service.sorting.tables import Lexicon
 
 SORTER = LexicalSorter()
@@ -218,18 +220,18 @@ def test_evidence_is_never_weakened_by_further_paragraphs(report: Mail, more: li
 def test_work_is_bounded_whatever_the_size(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     pieces: list[int] = []
-    read = module._Reading.read
+    read = Reading.read
 
-    def counted(self: module._Reading, text: str) -> None:
+    def counted(self: Reading, text: str) -> None:
         seen.append(len(text))
         read(self, text)
         pieces.append(len(self.pieces))
 
-    monkeypatch.setattr(module._Reading, "read", counted)
+    monkeypatch.setattr(Reading, "read", counted)
     long = unit * (500_000 // len(unit))
     SORTER.sort(Sortable(long, (long, long, long, long)))
-    assert sum(seen) <= module.MAIL_LIMIT_CHARS + module.SUBJECT_LIMIT_CHARS + 10
-    assert max(pieces) <= module.PIECE_LIMIT
+    assert sum(seen) <= reading_module.MAIL_LIMIT_CHARS + reading_module.SUBJECT_LIMIT_CHARS + 10
+    assert max(pieces) <= reading_module.PIECE_LIMIT
 
 
 def test_paragraphs_are_cut_at_blank_lines_and_where_quoting_begins() -> None:

@@ -1,0 +1,194 @@
+"""From the texts of a mail to pieces: the words, terms and ideas of each stretch of a paragraph."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from operator import concat
+from typing import Final
+
+from mailbox_service.sorting import Sortable
+from mailbox_service.sorting.tables import KNOWN, OTHER, SECURITY, STEM_KEY, WORD, Hit, Lexicon, normalise
+from mailbox_service.sorting.terms import SIGNALS
+
+# Of each text the head and the tail are looked at: a report sits at the top or in a postscript. The sum over all texts
+# bounds the work for a mail (threat model, row 51); 200,000 characters take well below a tenth of a second.
+TEXT_LIMIT_CHARS: Final = 100_000
+MAIL_LIMIT_CHARS: Final = 200_000
+SUBJECT_LIMIT_CHARS: Final = 1_000
+# A sentence without an end is cut here, and a paragraph is weighed in pieces of at most so many words: support talk
+# in the same long paragraph must not outweigh the one sentence that is a report.
+SENTENCE_WORDS: Final = 28
+PIECE_WORDS: Final = 60
+# More than a long mail has (100 KB of prose make some 400): thousands of one-word paragraphs would only cost time.
+PIECE_LIMIT: Final = 800
+
+
+@dataclass(slots=True)
+class Piece:
+    """A stretch of one paragraph: what was found in it, each thing once."""
+
+    hits: set[Hit] = field(default_factory=set)
+    masks: set[int] = field(default_factory=set)
+    bag: set[str] = field(default_factory=set)  # its words as they stand
+    words: int = 0
+    known: int = 0
+    other: int = 0
+    quoted: bool = False
+
+
+def paragraphs(text: str) -> Iterator[tuple[str, bool]]:
+    """The paragraphs of `text`, and whether each is quoted: cut at blank lines and where quoting begins or ends."""
+    lines: list[str] = []
+    quoted = False
+    for line in text.split("\n"):
+        bare = line.lstrip("> \t\r")
+        now_quoted = line.lstrip()[:1] == ">"
+        if lines and (not bare or now_quoted != quoted):
+            yield "\n".join(lines), quoted
+            lines = []
+        if bare:
+            lines.append(bare)
+            quoted = now_quoted
+    if lines:
+        yield "\n".join(lines), quoted
+
+
+_UNSPACED: Final = re.compile(r"[\u0590-\u1cff\u2e80-\ud7ff\uf900-\ufaff\ufb50-\ufdff\ufe70-\ufefe]")
+_OTHER_SCRIPT: Final = re.compile(r"[\u0370-\u03ff\u0530-\u05ff\u0700-\u10ff\u1200-\u1cffپچژگ]")
+_KNOWN_SCRIPT: Final = re.compile(r"[\u0620-\u06ff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
+_SENTENCE_END: Final = re.compile(r"[.!?;:…]\s|[。！？；।]")
+
+
+class Reading:
+    """One pass over the texts of one mail: fills pieces. Each word is looked up once."""
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        self._lexicon = lexicon
+        self._memo = lexicon.memo
+        self.pieces: list[Piece] = []
+        self.texts: list[str] = []  # of the mail, normalised and bounded
+        self.silent = 0  # the words of the longest sentence in which nothing was recognised
+        self.known_script = 0
+        self.other_script = 0
+
+    def of(self, mail: Sortable) -> Reading:
+        """This reading, of the mail's subject and texts."""
+        self.texts = list(looked_at(mail))
+        self.read(normalise(mail.subject[:SUBJECT_LIMIT_CHARS]))
+        for text in self.texts:
+            self.read(text)
+        return self
+
+    def read(self, text: str) -> None:
+        """Adds the pieces of a normalised text."""
+        for paragraph, quoted in paragraphs(text):
+            piece = self._piece(quoted)
+            unspaced = not paragraph.isascii() and _UNSPACED.search(paragraph) is not None
+            if not paragraph.isascii():
+                self.known_script += len(_KNOWN_SCRIPT.findall(paragraph))
+                self.other_script += len(_OTHER_SCRIPT.findall(paragraph))
+            for sentence in _SENTENCE_END.split(paragraph):
+                words = WORD.findall(sentence)
+                for start in range(0, len(words), SENTENCE_WORDS):
+                    if piece.words >= PIECE_WORDS:
+                        piece = self._piece(quoted)
+                    part = words[start : start + SENTENCE_WORDS]
+                    mask = self._words(part, piece)
+                    if unspaced and len(words) <= SENTENCE_WORDS:
+                        mask |= self._unspaced(sentence, piece)
+                    elif unspaced:
+                        mask |= self._unspaced(" ".join(part), piece)
+                    piece.masks.add(mask)
+
+    def _piece(self, quoted: bool) -> Piece:
+        """A new piece; beyond the limit all that follows goes into the last one."""
+        if len(self.pieces) < PIECE_LIMIT:
+            self.pieces.append(Piece(quoted=quoted))
+        return self.pieces[-1]
+
+    def _words(self, words: list[str], piece: Piece) -> int:
+        mask = known = other = 0
+        silent = True
+        last = len(words) - 1
+        entries = list(map(self._memo.__getitem__, words))
+        for position, entry in enumerate(entries):
+            if entry is None or entry is KNOWN or entry is OTHER:
+                continue
+            mask |= entry.ideas
+            known += entry.known
+            other += entry.other
+            if entry.hits:
+                piece.hits.update(entry.hits)
+                silent = silent and not entry.loud
+            if entry.phrases and position < last:
+                for phrase in entry.phrases.get(words[position + 1][:STEM_KEY], ()):
+                    if _follows(words, position, phrase.rest):
+                        mask |= phrase.ideas
+                        if phrase.hit:
+                            piece.hits.add(phrase.hit)
+                            silent = False
+        if silent and len(words) > self.silent and not piece.quoted:
+            self.silent = len(words)
+        piece.bag.update(words)
+        piece.words += len(words)
+        piece.known += known + entries.count(KNOWN)
+        piece.other += other + entries.count(OTHER)
+        return mask
+
+    def _unspaced(self, sentence: str, piece: Piece) -> int:
+        """The ideas in a sentence whose words run together. Only literals whose first two letters occur are tried."""
+        table = self._lexicon.unspaced
+        mask = 0
+        for start in table.keys() & set(map(concat, sentence, sentence[1:])):
+            for literal, ideas, hit in table[start]:
+                if literal in sentence:
+                    mask |= ideas
+                    if hit:
+                        piece.hits.add(hit)
+        return mask
+
+
+def _follows(words: list[str], position: int, rest: tuple[tuple[str, bool], ...]) -> bool:
+    if position + len(rest) >= len(words):
+        return False
+    for offset, (expected, stem) in enumerate(rest, position + 1):
+        word = words[offset]
+        if word != expected and not (stem and word.startswith(expected)):
+            return False
+    return True
+
+
+def looked_at(mail: Sortable) -> Iterator[str]:
+    """The texts of the mail, normalised and bounded: of a long one its head and its tail."""
+    left = MAIL_LIMIT_CHARS
+    for text in mail.texts:
+        limit = min(TEXT_LIMIT_CHARS, left)
+        if limit <= 0:
+            return
+        if len(text) > limit:
+            text = text[: limit // 2] + "\n\n" + text[-(limit - limit // 2) :]
+        left -= len(text)
+        yield normalise(text)
+
+
+_FILENAMES: Final = 50
+_FILENAME_CHARS: Final = 200
+_SIGNALS: Final = tuple((literal, Hit(f"signal: {label}", SECURITY, w)) for literal, w, label in SIGNALS)
+
+
+def filename_hits(mail: Sortable, lexicon: Lexicon) -> set[Hit]:
+    """File names such as `xss-poc.html` speak like words do."""
+    hits: set[Hit] = set()
+    for name in mail.filenames[:_FILENAMES]:
+        for word in WORD.findall(normalise(name[:_FILENAME_CHARS]).replace("_", " ")):
+            entry = lexicon.look_up(word)
+            if entry is not None:
+                hits.update(hit for hit in entry.hits if hit.towards == SECURITY)
+    return hits
+
+
+def signals_in(text: str) -> set[Hit]:
+    """The signals (payloads, ids, vectors) that stand in a normalised text."""
+    return {hit for literal, hit in _SIGNALS if literal in text}
