@@ -26,7 +26,7 @@ from mailbox_service.app.wiring import mailbox_of
 from mailbox_service.config import load
 from mailbox_service.services.ports import Claim, MessageId, SourceKind
 from mailbox_service.services.understanding import understand
-from mailbox_service.sorting.lexical import LexicalSorter
+from mailbox_service.sorting.learned.sorter import TrainedSorter
 
 CPU_SECONDS, LAG_MS, DELAY_MS = 1.0, 100.0, 1000.0
 SIZE_BYTES, REPEATS = 1_000_000, 3
@@ -197,7 +197,7 @@ def _corpora(result: Result, stage: Stage, options: Options) -> None:
 
 def _understood(config: Path, files: list[Path]) -> tuple[float, Path]:
     """The most CPU seconds that understanding one file took, and which one it was."""
-    mailbox, sorter = mailbox_of(load(config, os.environ).mailboxes[0]), LexicalSorter()
+    mailbox, sorter = mailbox_of(load(config, os.environ).mailboxes[0]), TrainedSorter()
     worst = (0.0, files[0])
     for path in files:
         data = path.read_bytes()

@@ -42,7 +42,7 @@ from mailbox_service.services.processing import Processing
 from mailbox_service.services.reconciliation import FolderComparison, Reconciliation
 from mailbox_service.services.signals import Bell, Pulse
 from mailbox_service.services.vigil import Vigil
-from mailbox_service.sorting.lexical import LexicalSorter
+from mailbox_service.sorting.learned.sorter import TrainedSorter
 
 log = structlog.get_logger()
 
@@ -71,7 +71,13 @@ class Service:
         self.transports = {
             m.name: SmtpTransport(smtp_account(m), mailbox=m.name, meter=meter) for m in config.mailboxes
         }
-        self.processing = Processing(self.mailboxes, LexicalSorter(), self.templates, correspondence.key)
+        self.processing = Processing(
+            self.mailboxes,
+            TrainedSorter(),
+            self.templates,
+            correspondence.key,
+            {m.name: TrainedSorter(m.intent) for m in config.mailboxes},
+        )
         self.processor = ChildProcessor(self.processing)
         self.intake = Intake(
             database,

@@ -287,6 +287,7 @@ class Mailbox(Section):
     contacts: tuple[Contact, ...] = ()
     policy_url: Url | None = None
     asks: tuple[Asked, ...] = ("credit",)
+    intent: str = "balanced"
     imap: Imap | None = Field(default=None, validate_default=True)
     smtp: Smtp
     authserv_id: Domain | None = None
@@ -327,6 +328,13 @@ class Mailbox(Section):
         if re.fullmatch(r"[a-z0-9-]{1,40}", name) is None:
             raise problem("must be 1 to 40 lower-case letters, digits and hyphens")
         return name
+
+    @field_validator("intent")
+    @classmethod
+    def _intent(cls, intent: str) -> str:
+        if re.fullmatch(r"strict|balanced|open|1/[1-9]\d{1,5}", intent) is None:
+            raise problem("must be strict, balanced, open, or 1/N for at most one report in N missed (N from 10 on)")
+        return intent
 
     @field_validator("imap")
     @classmethod

@@ -6,8 +6,8 @@ It is pure work and therefore can be done anywhere: in a thread of this process,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from mailbox_service.core import tokens
 from mailbox_service.core.bounce_address import reply_address
@@ -37,16 +37,20 @@ class Processing:
     sorter: Sorter
     renderer: Renderer
     key: tokens.TokenKey
+    sorters: Mapping[str, Sorter] = field(default_factory=dict)  # by mailbox, where it is not `sorter`
 
     def understand(self, batch: Sequence[Loaded]) -> Understanding:
         """One bad message never fails its batch."""
         understood, failed = [], []
         for claim, data in batch:
             try:
-                understood.append(understand(claim, data, self.mailboxes[claim.mailbox], self.sorter))
+                understood.append(understand(claim, data, self.mailboxes[claim.mailbox], self._sorter(claim)))
             except Exception as error:
                 failed.append((claim, type(error).__name__))
         return understood, failed
+
+    def _sorter(self, claim: Claim) -> Sorter:
+        return self.sorters.get(claim.mailbox, self.sorter)
 
     def compose(self, batch: Sequence[Written]) -> Composition:
         """One bad mail never fails its batch."""

@@ -16,7 +16,7 @@ from mailbox_service.services.outbox import Outbox, SendingPolicy
 from mailbox_service.services.processing import Processing
 from mailbox_service.services.processor import ThreadProcessor
 from mailbox_service.services.signals import Bell
-from mailbox_service.sorting.lexical import LexicalSorter
+from mailbox_service.sorting.learned.sorter import TrainedSorter
 from tests.alarms.bench import INTERVAL, Watch
 from tests.imap.door import NOW, MemoryDoor
 from tests.imap.setting import QUICK, account
@@ -33,7 +33,7 @@ async def test_a_canary_goes_out_through_a_real_server_and_comes_in_through_anot
     outbox = Outbox(
         embedded,
         {"security": watch.mailbox},
-        ThreadProcessor(Processing({"security": watch.mailbox}, LexicalSorter(), TEMPLATES, KEY)),
+        ThreadProcessor(Processing({"security": watch.mailbox}, TrainedSorter(), TEMPLATES, KEY)),
         {"security": transport},
         Correspondence(KEY),
         Timing(watch.clock, lambda: 0.0),

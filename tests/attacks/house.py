@@ -33,7 +33,7 @@ from mailbox_service.services.processing import Processing
 from mailbox_service.services.processor import ThreadProcessor
 from mailbox_service.services.signals import Bell
 from mailbox_service.sorting import Sorter
-from mailbox_service.sorting.lexical import LexicalSorter
+from mailbox_service.sorting.learned.sorter import TrainedSorter
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 US, TEAM, ADA = "security@demo.example", "team@demo.example", "ada@demo.example"
@@ -107,7 +107,7 @@ class House:
         timing = Timing(lambda: self.now, lambda: 0.0)
         bell = Bell()
         self.transport = Keeping()
-        processor = ThreadProcessor(Processing(self.mailboxes, sorter or LexicalSorter(), Templates.load(), self.key))
+        processor = ThreadProcessor(Processing(self.mailboxes, sorter or TrainedSorter(), Templates.load(), self.key))
         self.intake = Intake(database, self.mailboxes, processor, correspondence, timing, mails_waiting=bell)
         self.outbox = Outbox(
             database,

@@ -30,7 +30,7 @@ class Suspicious:
     version = "Suspicious"
     def sort(self, mail):
         return Verdict(Outcome.SPAM, 0.0, 1.0, ())
-service.LexicalSorter = Suspicious
+service.TrainedSorter = lambda *intent: Suspicious()
 """
 NO_MAIL_SERVER = "sys.modules['pymap'] = sys.modules['pymap.backend'] = None"
 NOTHING_IS_AUTOMATIC = """

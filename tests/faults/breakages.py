@@ -27,7 +27,7 @@ from mailbox_service.services.intake import Intake
 from mailbox_service.services.ports import OutboundClaim, RawMessage
 from mailbox_service.services.processing import Processing
 from mailbox_service.sorting import Sortable, Verdict
-from mailbox_service.sorting.lexical import LexicalSorter
+from mailbox_service.sorting.learned.sorter import TrainedSorter
 
 UNIQUE_KEYS = (
     ("message", "uq_message_mailbox_sha256", "mailbox, sha256"),
@@ -123,14 +123,14 @@ def commits_not_synced() -> None:
 
 def poison_kills() -> None:
     """No defect, but what a crash in C code or the kernel's OOM killer does: a certain mail ends the whole process."""
-    sorting = LexicalSorter.sort
+    sorting = TrainedSorter.sort
 
-    def sort(self: LexicalSorter, mail: Sortable) -> Verdict:
+    def sort(self: TrainedSorter, mail: Sortable) -> Verdict:
         if "poison" in mail.subject:
             os.kill(os.getpid(), signal.SIGKILL)
         return sorting(self, mail)
 
-    _replace(LexicalSorter, sort=sort)
+    _replace(TrainedSorter, sort=sort)
 
 
 BREAKAGES: dict[str, Callable[[], None]] = {

@@ -29,13 +29,13 @@ from mailbox_service.core.tokens import TokenKey
 from mailbox_service.services.correspondence import NO_OUTLOOK, Correspondence
 from mailbox_service.services.ports import CaseId, Claim, MessageId, NewMail, OpenCase, SourceKind
 from mailbox_service.services.understanding import Understood, understand
-from mailbox_service.sorting.lexical import LexicalSorter
+from mailbox_service.sorting.learned.sorter import TrainedSorter
 from tests.attacks.house import MAILBOX
 from tests.hostile.shapes import SHAPES
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SIZES = (20_000, 80_000, 320_000, 1_000_000, 10_000_000, 50_000_000)
-SORTER = LexicalSorter()
+SORTER = TrainedSorter()
 TEMPLATES = Templates.load(None)
 CORRESPONDENCE = Correspondence(TokenKey(1, b"k" * 32))
 

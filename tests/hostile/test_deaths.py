@@ -15,7 +15,7 @@ import pytest
 from mailbox_service.adapters.database.storage import Database
 from mailbox_service.services.intake import MAX_ATTEMPTS
 from mailbox_service.sorting import Sortable, Verdict
-from mailbox_service.sorting.lexical import LexicalSorter
+from mailbox_service.sorting.learned.sorter import TrainedSorter
 from tests.attacks.house import ADA, House, Sent, mail, prose
 
 KILLING = "kill the worker"
@@ -39,7 +39,7 @@ class Deadly:
     version = "Deadly"
 
     def __init__(self, death: Death) -> None:
-        self._death, self._sorter = death, LexicalSorter()
+        self._death, self._sorter = death, TrainedSorter()
 
     def sort(self, mail: Sortable) -> Verdict:
         if KILLING in mail.subject:

@@ -219,3 +219,12 @@ def test_what_is_packed_comes_back_as_it_was() -> None:
     frame = packed(understood)
     assert HEADER.unpack(frame[: HEADER.size])[0] == len(frame) - HEADER.size
     assert unpacked(frame[HEADER.size :]) == understood
+
+
+def test_a_mailbox_may_have_a_sorter_of_its_own() -> None:
+    class Other(WordSorter):
+        version = "Other"
+
+    processing = Processing({BOX.name: BOX}, WordSorter(), TEMPLATES, KEY, {BOX.name: Other()})
+    understood, _ = processing.understand([loaded(1, letter("Question"))])
+    assert [one.model for one in understood] == ["Other"]

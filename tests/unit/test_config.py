@@ -24,6 +24,7 @@ from mailbox_service.core.commands import TextFor
 from mailbox_service.errors import ConfigurationError
 from mailbox_service.services.mailboxes import written_date
 from mailbox_service.services.ports import Mark
+from mailbox_service.sorting.learned.sorter import TrainedSorter
 
 DATA = Path(__file__).parent.parent / "data" / "config"
 EXAMPLE = Path(__file__).parent.parent.parent / "config.example.yaml"
@@ -195,6 +196,18 @@ def test_a_time_zone_of_the_database_is_accepted(tmp_path: Path, zone: str) -> N
 def test_anything_else_is_no_time_zone(tmp_path: Path, zone: object) -> None:
     (problem,) = problems_of(write(tmp_path, changed("mailboxes", 0, "time_zone", to=zone)))
     assert ".time_zone: " in problem
+
+
+@pytest.mark.parametrize("intent", ["strict", "balanced", "open", "1/10", "1/500", "1/999999"])
+def test_an_intent_that_is_accepted_makes_a_sorter(tmp_path: Path, intent: str) -> None:
+    mailbox = load(write(tmp_path, changed("mailboxes", 0, "intent", to=intent)), ENVIRON).mailboxes[0]
+    assert TrainedSorter(mailbox.intent).intent == intent
+
+
+@pytest.mark.parametrize("intent", ["", "Strict", "lax", "1/9", "1/0", "2/100", "1/1000000", "1/500\n", 500, None])
+def test_no_other_intent_is_accepted(tmp_path: Path, intent: object) -> None:
+    (problem,) = problems_of(write(tmp_path, changed("mailboxes", 0, "intent", to=intent)))
+    assert ".intent: " in problem
 
 
 def test_the_shortest_configuration_has_the_policy_that_the_rules_have_by_default(tmp_path: Path) -> None:

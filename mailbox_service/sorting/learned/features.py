@@ -1,0 +1,119 @@
+"""What the model weighs in a mail: its distinct words, and marks - all that the hand-made tables find in it.
+
+A mark's name is our own text: `security: phrase "path traversal"` (a term of the tables), `idea: see` and `ideas: other
++ see` (in one sentence). Training and use read mails through here, so that both see the same.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import crc32
+from dataclasses import dataclass
+from itertools import pairwise
+from math import sqrt
+from typing import Final
+
+from mailbox_service.sorting import Sortable
+from mailbox_service.sorting.reading import Reading, filename_hits, signals_in
+from mailbox_service.sorting.tables import Hit, lexicon
+
+# Runs of letters: what inflected forms of a word, and its relatives in other languages, have in common.
+RUN_CHARS: Final = (3, 4, 5)
+RUN_WORD_CHARS: Final = 30
+RUN_BUCKETS: Final = 1 << 15
+# A word counts less the more words there are, so that length alone says nothing.
+_WORDS_SCALE: Final = 5.0
+_WORDS_LEAST: Final = 10
+# A part of a mail is weighed by itself if it has as many words as this.
+PART_WORDS: Final = 8
+_MEMO_LIMIT: Final = 4096
+
+_RUNS_TOGETHER: Final = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ud7ff\uf900-\ufaff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a mail, or all of it."""
+
+    words: set[str]  # distinct; two letters each where words run together
+    marks: set[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A mail as the model sees it."""
+
+    whole: Part
+    parts: list[Part]  # paragraphs, long ones cut; none where there is only one
+    reading: Reading
+
+
+def scale(words: int) -> float:
+    """What one of so many distinct words counts."""
+    return _WORDS_SCALE / sqrt(max(words, _WORDS_LEAST))
+
+
+def runs(word: str) -> list[int]:
+    """The buckets of the runs of three to five letters in a word whose beginning and end are marked."""
+    marked = f"<{word[:RUN_WORD_CHARS]}>"
+    found = [marked[start : start + size] for size in RUN_CHARS for start in range(len(marked) - size + 1)]
+    return [crc32(run.encode("utf-8", "replace")) % RUN_BUCKETS for run in found]
+
+
+def word_hash(word: str) -> int:
+    """By which a word is found in the model."""
+    return crc32(word.encode("utf-8", "replace"))
+
+
+def apart(words: set[str]) -> set[str]:
+    """`words` with those of scripts that write no blanks cut into two letters each."""
+    if "".join(words).isascii():
+        return words
+    together = {word for word in words if len(word) > 2 and not word.isascii() and _RUNS_TOGETHER.match(word)}
+    if not together:
+        return words
+    return (words - together).union(*([a + b for a, b in pairwise(word)] for word in together))
+
+
+class FeatureReader:
+    """Reads mails. One serves any number of mails and threads."""
+
+    def __init__(self) -> None:
+        self._lexicon = lexicon()
+        self._ideas = {bit: idea.replace("_", " ") for idea, bit in self._lexicon.idea_bits.items()}
+        self._met: dict[int, frozenset[str]] = {}
+        self.names = _Names()  # of the hits met so far
+
+    def look(self, mail: Sortable) -> Look:
+        """The words and marks of the mail and of its parts."""
+        reading = Reading(self._lexicon).of(mail)
+        found = [
+            Part(apart(piece.bag), set(map(self.names.__getitem__, piece.hits)).union(*map(self._marks, piece.masks)))
+            for piece in reading.pieces
+        ]
+        marks = {self.names[hit] for text in reading.texts for hit in signals_in(text)}
+        marks.update(map(self.names.__getitem__, filename_hits(mail, self._lexicon)))
+        whole = Part(set().union(*(part.words for part in found)), marks.union(*(part.marks for part in found)))
+        parts = [part for part in found if len(part.words) >= PART_WORDS]
+        return Look(whole, parts if len(found) > 1 else [], reading)
+
+    def _marks(self, mask: int) -> frozenset[str]:
+        """The marks of a sentence in which the ideas of `mask` met."""
+        met = self._met.get(mask)
+        if met is None:
+            ideas = [name for bit, name in self._ideas.items() if mask & bit]
+            names = [f"idea: {idea}" for idea in ideas]
+            names += [f"ideas: {a} + {b}" for i, a in enumerate(ideas) for b in ideas[i + 1 :]]
+            names += map(self.names.__getitem__, self._lexicon.ideas_met(mask))
+            met = frozenset(names)
+            if len(self._met) < _MEMO_LIMIT:
+                self._met[mask] = met
+        return met
+
+
+class _Names(dict[Hit, str]):
+    """The names of hits: as many as the tables have entries."""
+
+    def __missing__(self, hit: Hit) -> str:
+        name = self[hit] = f"{hit.towards}: {hit.label}"
+        return name

@@ -1,0 +1,130 @@
+"""The model at work: sums over the distinct words and the marks of a mail and of its parts, in pure Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from mailbox_service.sorting.learned.features import Look, Part, scale
+from mailbox_service.sorting.learned.model import Model, Words
+from mailbox_service.sorting.tables import KNOWN, OTHER, lexicon
+
+# Words remembered between mails: more than the languages of a mailbox have, and about 5 MB at most.
+_MEMO_LIMIT: Final = 30_000
+# Longer words are lines of base64 and the like.
+_MEMO_WORD_CHARS: Final = 40
+# A part by itself must be so much louder than the whole mail to decide: many parts have many chances to sound like a
+# report. Text that is added to a mail takes nothing from the parts that were there before, so that it sinks no report.
+PART_DISCOUNT: Final = 1.5
+# Scores beyond this are the same to everything that follows.
+LIMIT: Final = 30.0
+# Marks that are no terms: what plain sentences are made of.
+_IDEAS: Final = ("idea: ", "ideas: ")
+_COMMON: Final = (KNOWN, OTHER)
+REPORT: Final = 0
+SPAM: Final = 1
+
+
+class _Weights(dict[str, complex]):
+    """What each word met counts, looked up when it is first met: for a report, and as imaginary part for spam, so that
+    one sum gives both. Forgets all when it is full."""
+
+    def __init__(self, words: Words) -> None:
+        super().__init__()
+        self._words = words
+
+    def __missing__(self, word: str) -> complex:
+        value = complex(*self._words.weights(word))
+        if len(word) <= _MEMO_WORD_CHARS:
+            if len(self) >= _MEMO_LIMIT:
+                self.clear()
+            self[word] = value
+        return value
+
+
+class _Marks(dict[str, float]):
+    """The weights of marks; one that the model does not know weighs nothing."""
+
+    def __missing__(self, mark: str) -> float:
+        return 0.0
+
+
+_Weighed = list[tuple[float, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the model says of one mail before calibration: log-odds."""
+
+    report: float
+    spam: float
+    loudest: Part  # which decided: the whole mail, or a part of it
+
+
+class Scorer:
+    """The weights of a model in the form that is summed up."""
+
+    def __init__(self, model: Model) -> None:
+        self._marks = (_Marks(model.report), _Marks(model.spam))
+        self._words = model.words
+        self._weights = _Weights(model.words)
+        self._look_up = lexicon().look_up
+
+    def scores(self, look: Look) -> Scores:
+        """Of a report: of the whole mail or of its loudest part, whichever is louder. Of spam: of the whole mail."""
+        whole = self._sum(look.whole)
+        loudest, best = look.whole, self._report(look.whole, whole)
+        for part in look.parts:
+            score = self.report(part) - PART_DISCOUNT
+            if score > best:
+                loudest, best = part, score
+        marks = self._marks[SPAM]
+        spam = marks["bias"] + whole.imag + sum(map(marks.__getitem__, look.whole.marks))
+        return Scores(_bounded(best), _bounded(spam), loudest)
+
+    def report(self, part: Part) -> float:
+        """The log-odds that a mail of this part alone is a report."""
+        return self._report(part, self._sum(part))
+
+    def _report(self, part: Part, words: complex) -> float:
+        marks = self._marks[REPORT]
+        return marks["bias"] + words.real + sum(map(marks.__getitem__, part.marks))
+
+    def _sum(self, part: Part) -> complex:
+        return scale(len(part.words)) * sum(map(self._weights.__getitem__, part.words), 0j)
+
+    def share_known(self, words: set[str]) -> float:
+        """How many of the words are words of the languages that the model was made with."""
+        return sum(map(self._words.known, words)) / len(words) if words else 0.0
+
+    def heaviest(self, part: Part, towards: int, least: float, count: int) -> tuple[_Weighed, _Weighed]:
+        """What weighed most in a part, with our words for it: for it, and against it, from `least` on either way.
+
+        Words that the model does not know are no reason: they may be names. Nor are the commonest words, which weigh by
+        the company they keep. Half of the places are for terms of the tables: people can judge these.
+        """
+        share = scale(len(part.words))
+        marks, weights = self._marks[towards], self._weights
+        found = [((weights[word].imag if towards else weights[word].real) * share, word, True) for word in part.words]
+        found += [(marks[mark], mark, False) for mark in part.marks]
+        return (
+            self._named(sorted((one for one in found if one[0] >= least), reverse=True), count),
+            self._named(sorted(one for one in found if one[0] <= -least), count),
+        )
+
+    def _named(self, found: list[tuple[float, str, bool]], count: int) -> _Weighed:
+        terms = [(weight, name) for weight, name, is_word in found if not is_word and not name.startswith(_IDEAS)]
+        named = terms[: count // 2]
+        for weight, name, is_word in found:
+            if len(named) >= count:
+                break
+            if not is_word:
+                if (weight, name) not in named:
+                    named.append((weight, name))
+            elif self._words.known(name) and self._look_up(name) not in _COMMON:
+                named.append((weight, f'word "{name}"'))
+        return named
+
+
+def _bounded(score: float) -> float:
+    return max(-LIMIT, min(LIMIT, score))

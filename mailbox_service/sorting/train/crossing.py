@@ -1,0 +1,123 @@
+"""Cross-validation by project and writer: the scores of mails the model has not seen, and what follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import scipy.sparse as sparse
+
+from mailbox_service.sorting.learned.scoring import LIMIT, PART_DISCOUNT
+from mailbox_service.sorting.train import fit
+from mailbox_service.sorting.train.material import FOLDS, Material
+
+# "Miss at most one report in N", and the intents by name.
+STEPS: Final = (10, 20, 50, 100, 200, 500, 1000)
+INTENTS: Final = {"open": 20, "balanced": 100, "strict": 500}
+# The certainty from which something is called a report.
+SECURITY_AT: Final = {"open": 0.8, "balanced": 0.7, "strict": 0.6}
+# Of so many reports one may look like spam. Beside that chance, spam is not called spam where a report is this likely.
+_SPAM_REPORTS: Final = {"open": 50, "balanced": 100, "strict": 500}
+_SPAM_REPORT: Final = {"open": 0.5, "balanced": 0.35, "strict": 0.25}
+# The corpora flatter: of their reports so many times fewer may be missed.
+_CORPORA_STRICTER: Final = 1.5
+# Labels full of errors.
+_NOISY: Final = ("sbrbench",)
+
+
+@dataclass(slots=True)
+class Crossed:
+    """Scores of each mail by a model that was trained without its fold; probabilities calibrated without it, too."""
+
+    report: Any
+    spam: Any
+    report_chance: Any
+    spam_chance: Any
+
+
+def scored(material: Material, report: fit.Fit, spam: fit.Fit, wanted: Any) -> tuple[Any, Any]:
+    """The scores of the wanted mails, as the sorter makes them; of all others nought."""
+    rows = np.flatnonzero(wanted)
+    total = len(material.mails)
+    found = np.zeros(total), np.zeros(total)
+    found[0][rows] = material.whole[rows] @ report.weights + report.bias
+    found[1][rows] = material.whole[rows] @ spam.weights + spam.bias
+    parts = np.flatnonzero(wanted[material.mail_of])
+    loudest = np.full(total, -np.inf)
+    loud = material.parts[parts] @ report.weights + report.bias - PART_DISCOUNT
+    np.maximum.at(loudest, material.mail_of[parts], loud)
+    best = np.where(wanted, np.maximum(found[0], loudest), 0.0)
+    return np.clip(best, -LIMIT, LIMIT), np.clip(found[1], -LIMIT, LIMIT)
+
+
+def cross(material: Material) -> tuple[Crossed, list[tuple[fit.Fit, fit.Fit]]]:
+    """Every mail scored by a model that saw nothing of its project or writer, and calibrated in the same way; and
+    these models, by fold."""
+    total = len(material.mails)
+    found = Crossed(np.zeros(total), np.zeros(total), np.zeros(total), np.zeros(total))
+    pairs = []
+    for fold in range(FOLDS):
+        out = material.folds == fold
+        pairs.append((fit.fitted(material, ~out, "security"), fit.fitted(material, ~out, "spam")))
+        scores = scored(material, *pairs[-1], out)
+        found.report += scores[0]
+        found.spam += scores[1]
+    for fold in range(FOLDS):
+        out = material.folds == fold
+        numbers = verdict(material, found, ~out)
+        for part in ("report", "spam"):
+            score = getattr(found, part)[out]
+            getattr(found, f"{part}_chance")[out] = _chance(score * numbers[f"{part} share"] + numbers[f"{part} bias"])
+    return found, pairs
+
+
+def _chance(log_odds: Any) -> Any:
+    return 1 / (1 + np.exp(-np.clip(log_odds, -LIMIT, LIMIT)))
+
+
+def verdict(material: Material, found: Crossed, chosen: Any) -> dict[str, float]:
+    """How scores become probabilities of a report and of spam: learned from the mailbox sets."""
+    rows = np.flatnonzero(chosen & material.own)
+    numbers = {}
+    for part, label in (("report", "security"), ("spam", "spam")):
+        x = sparse.csr_matrix(getattr(found, part)[rows].reshape(-1, 1))
+        one = fit.logistic(x, material.labelled(label)[rows], np.ones(len(rows)), np.full(1, 0.01))
+        numbers[f"{part} share"] = round(float(one.weights[0]), 3)
+        numbers[f"{part} bias"] = round(one.bias, 3)
+    return numbers
+
+
+def thresholds(material: Material, found: Crossed) -> dict[str, float]:
+    """The numbers behind the intents, from scores of mails not seen; no mail of a judging part is among them."""
+    sources = np.array([mail.source for mail in material.mails])
+    reports = material.labelled("security") == 1
+    own = reports & material.own
+    # The chance at which a mail's own threshold, be it stricter or more lenient, would be this one.
+    lenient = np.maximum(material.leniency, 1e-9)
+    chance = np.where(material.leniency > 0, found.report_chance / lenient, 1.0)
+    corpora = reports & ~material.own & ~np.isin(sources, _NOISY)
+    numbers: dict[str, float] = {}
+    for step in STEPS:
+        ours = _lowest(chance[own], step)
+        numbers[f"not_security 1/{step}"] = min(ours, _lowest(chance[corpora], step * _CORPORA_STRICTER))
+    for intent, step in INTENTS.items():
+        numbers[f"not_security {intent}"] = numbers[f"not_security 1/{step}"]
+        numbers[f"security {intent}"] = SECURITY_AT[intent]
+        doubtful = own & (found.report_chance < _SPAM_REPORT[intent])
+        spare = max(1.0, _SPAM_REPORTS[intent] * doubtful.sum() / max(1, own.sum()))
+        numbers[f"spam {intent}"] = max(0.5, 1 - _lowest(1 - found.spam_chance[doubtful], spare))
+        numbers[f"spam_report {intent}"] = _SPAM_REPORT[intent]
+    return {name: float(f"{value:.4g}") for name, value in numbers.items()}
+
+
+def _lowest(values: Any, step: float) -> float:
+    """The value below which one in `step` lies; beyond the number of values, what lies below all of them."""
+    ordered = np.sort(values)
+    if not len(ordered):
+        return 1.0
+    missed = int(len(ordered) / step)
+    if missed:
+        return float(ordered[missed])
+    # One in a thousand of a few hundred was never seen: the lowest, and the less the fewer there are.
+    return float(ordered[0]) * max(0.1, len(ordered) / step)

@@ -1,0 +1,166 @@
+"""The trained sorter: outcomes, what it never decides from silence, limits, and floors on the project's own mails."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailbox_service.sorting import Outcome, Sortable, Verdict
+from mailbox_service.sorting.evaluation.labelled import Labelled, read
+from mailbox_service.sorting.learned import sorter as module
+from mailbox_service.sorting.learned.features import FeatureReader
+from mailbox_service.sorting.learned.model import shipped
+from mailbox_service.sorting.learned.scoring import LIMIT, PART_DISCOUNT, Scorer
+from mailbox_service.sorting.learned.sorter import INTENTS, TrainedSorter, thresholds
+
+ROOT = Path(__file__).parents[2]
+SORTER = TrainedSorter()
+OPEN = TrainedSorter("open")
+MISSED = (Outcome.NOT_SECURITY, Outcome.SPAM)
+MAILS = [
+    *read(ROOT / "training" / "mailbox_set" / "train"),
+    *read(ROOT / "tests" / "data" / "sorting" / "mailbox.jsonl"),
+]
+REPORTS = [mail for mail in MAILS if mail.label == "security"]
+SUPPORT = "How do I configure LDAP with docker compose? Thanks in advance for any help with the installation."
+
+
+def sort(body: str, subject: str = "") -> Verdict:
+    return SORTER.sort(Sortable(subject, (body,)))
+
+
+def share(label: str, sorter: TrainedSorter, *wanted: Outcome) -> float:
+    outcomes = [sorter.sort(mail.mail).outcome for mail in MAILS if mail.label == label]
+    return sum(outcome in wanted for outcome in outcomes) / len(outcomes)
+
+
+# Floors on mails that it was trained on: they hold a regression of the tables or the model, and say nothing of quality.
+def test_reports_it_was_trained_on_are_hardly_missed() -> None:
+    assert len(REPORTS) > 1000
+    assert share("security", SORTER, *MISSED) <= 0.005
+
+
+def test_mail_it_was_trained_on_is_redirected_and_spam_is_caught() -> None:
+    assert share("not_security", SORTER, Outcome.NOT_SECURITY) >= 0.2
+    assert share("not_security", OPEN, Outcome.NOT_SECURITY) >= 0.35
+    assert share("spam", SORTER, Outcome.SPAM) >= 0.7
+
+
+def test_encrypted_mail_is_a_report_until_read() -> None:
+    verdict = SORTER.sort(Sortable("hello", (), encrypted=True))
+    assert verdict.outcome is Outcome.SECURITY
+    assert [reason.label for reason in verdict.reasons] == ["encrypted"]
+
+
+def test_plain_mail_about_something_else_is_redirected() -> None:
+    assert sort(SUPPORT, "LDAP").outcome is Outcome.NOT_SECURITY
+
+
+@pytest.mark.parametrize(
+    "mail",
+    [
+        Sortable("", ()),
+        Sortable("", ("   \n\n",)),
+        Sortable("How to configure", (SUPPORT,), opaque_attachments=True),
+        Sortable("Aluth", ("ඔබගේ සේවාව ගැන ප්‍රශ්නයක් ඇත, කරුණාකර පිළිතුරු දෙන්න ස්තුතියි බොහොම",)),
+        Sortable("How to configure", ((SUPPORT + "\n\n") * 2000,)),
+        Sortable("How to configure", (SUPPORT + "\n\nAlso, the door at the back stands open.",)),
+    ],
+    ids=["nothing", "blanks", "opaque attachment", "unknown language", "too long", "another subject"],
+)
+def test_what_could_not_be_read_is_never_redirected(mail: Sortable) -> None:
+    for sorter in (SORTER, OPEN):
+        assert sorter.sort(mail).outcome not in MISSED
+
+
+def test_where_the_tables_see_a_report_nothing_is_redirected(monkeypatch: pytest.MonkeyPatch) -> None:
+    mail = Sortable("LDAP", (SUPPORT,))
+    for outcome, expected in (
+        (Outcome.SECURITY, Outcome.UNSURE),
+        (Outcome.NOT_SECURITY, Outcome.NOT_SECURITY),
+    ):
+        verdict = Verdict(outcome, 0.0, 0.0, ())
+        sorter = TrainedSorter()
+        monkeypatch.setattr(sorter._tables, "judged", lambda mail, reading, verdict=verdict: verdict)
+        assert sorter.sort(mail).outcome is expected
+
+
+def test_a_report_in_a_postscript_outlives_any_amount_of_support_talk() -> None:
+    report = "I changed the number in the link and saw somebody else's invoice, with his name and address."
+    assert sort((SUPPORT + "\n\n") * 300 + report).outcome not in MISSED
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(REPORTS), st.lists(st.sampled_from(MAILS), min_size=1, max_size=3))
+def test_what_follows_a_report_takes_nothing_from_its_parts(report: Labelled, more: list[Labelled]) -> None:
+    reader, scorer = FeatureReader(), Scorer(shipped())
+    body = "\n\n".join(report.mail.texts)
+    longer = "\n\n".join([body, *(text for mail in more for text in mail.mail.texts)])
+    before = reader.look(Sortable(report.mail.subject, (body,)))
+    after = reader.look(Sortable(report.mail.subject, (longer,)))
+    assert all(part in after.parts for part in before.parts)
+    loudest = max((scorer.report(part) for part in before.parts), default=-LIMIT)
+    assert scorer.scores(after).report >= min(LIMIT, loudest - PART_DISCOUNT) - 1e-9
+
+
+def test_marks_of_the_provider_make_spam_likelier() -> None:
+    plain = SORTER.sort(Sortable("Invoice", (SUPPORT,)))
+    assert SORTER.sort(Sortable("Invoice", (SUPPORT,), spam_marked=True)).spam > plain.spam
+    assert SORTER.sort(Sortable("Invoice", (SUPPORT,), automatic=True)).spam > plain.spam
+
+
+def test_invisible_characters_and_compatibility_forms_hide_nothing() -> None:
+    plain = sort("There is an sql injection in the search. XSS too.")
+    assert sort("There is an sql inj\u200bection in the search. ＸＳＳ too.").security == plain.security
+
+
+def test_reasons_speak_both_ways_heaviest_first() -> None:
+    verdict = sort("How do I install it with docker? There is an sql injection in the setup page, attackers get in.")
+    assert {reason.towards for reason in verdict.reasons} >= {"security", "not_security"}
+    weights = [reason.weight for reason in verdict.reasons]
+    assert weights == sorted(weights, reverse=True)
+    assert min(weights) > 0
+
+
+def test_words_of_the_mail_are_reasons_only_if_the_model_knows_them() -> None:
+    verdict = sort("zebrafishx-canaryq vulnerability ' OR 1=1 zebrafishx-canaryq")
+    assert verdict.reasons
+    assert all("zebra" not in reason.label and "canary" not in reason.label for reason in verdict.reasons)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=400), st.lists(st.text(max_size=600), max_size=3), st.booleans(), st.booleans())
+def test_it_is_total_deterministic_and_bounded(subject: str, texts: list[str], marked: bool, opaque: bool) -> None:
+    mail = Sortable(subject, tuple(texts), tuple(texts), opaque, False, marked, marked)
+    verdict = SORTER.sort(mail)
+    assert verdict == TrainedSorter().sort(mail)
+    assert 0.0 <= verdict.security <= 1.0
+    assert 0.0 <= verdict.spam <= 1.0
+    assert len(verdict.reasons) <= module.REASON_LIMIT
+
+
+def test_another_process_makes_its_own_from_the_intent() -> None:
+    copy = pickle.loads(pickle.dumps(OPEN))
+    assert (copy.intent, copy.thresholds, copy.version) == (OPEN.intent, OPEN.thresholds, OPEN.version)
+    assert len(pickle.dumps(OPEN)) < 200
+
+
+def test_an_intent_that_misses_less_redirects_less() -> None:
+    at = {intent: thresholds(shipped(), intent).not_security for intent in (*INTENTS, "1/200", "1/1000")}
+    assert at["1/1000"] <= at["strict"] < at["1/200"] < at["balanced"] < at["open"]
+
+
+def test_one_in_n_takes_the_next_measured_number_that_promises_as_much() -> None:
+    model = shipped()
+    assert thresholds(model, "1/150") == thresholds(model, "1/200")
+    assert thresholds(model, "1/100000") == thresholds(model, "1/1000")
+
+
+@pytest.mark.parametrize("intent", ["lazy", "1/x", ""])
+def test_no_other_intent_is_known(intent: str) -> None:
+    with pytest.raises(ValueError, match=r"intent|invalid literal"):
+        TrainedSorter(intent)
