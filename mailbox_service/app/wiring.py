@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from mailbox_service.adapters.dkim import DkimAuthenticator, DnsKeyLookup
 from mailbox_service.adapters.imap import FolderPlan, ImapAccount, ImapSource, MarkPlan
 from mailbox_service.adapters.lmtp import Listener, TcpDoor, UnixDoor
+from mailbox_service.adapters.openpgp import GpgDoor, Homes
 from mailbox_service.adapters.secrets import TokenSecrets
 from mailbox_service.adapters.smtp import SmtpAccount
 from mailbox_service.app.clock import now
@@ -103,6 +104,16 @@ def authenticator(config: Config) -> DkimAuthenticator:
 def key_lookup(config: Config) -> DnsKeyLookup:
     """The name servers that are asked for keys."""
     return DnsKeyLookup(config.dns.endpoints)
+
+
+def keyrings(config: Config) -> Homes | None:
+    """The keyrings of this process; None where no OpenPGP is configured. Raises: PermanentError, TemporaryError."""
+    return Homes.open(config.openpgp.folder) if config.openpgp.folder is not None else None
+
+
+def openpgp_door(homes: Homes, mailbox: MailboxConfig, config: Config) -> GpgDoor:
+    """The OpenPGP of one mailbox."""
+    return GpgDoor(homes, mailbox.own_addresses, config.openpgp.secret)
 
 
 def imap_account(imap: Imap, config: Config) -> ImapAccount:

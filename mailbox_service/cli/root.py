@@ -19,6 +19,7 @@ from mailbox_service.cli import (
     examples,
     hold,
     ingest,
+    key,
     message,
     outbox,
     reconcile,
@@ -64,7 +65,7 @@ ingest.register(app)
 reconcile.register(app)
 backup.register(app)
 sorter.app.command()(examples.examples)
-for noun in (message, case, hold, outbox, sorter, template):
+for noun in (message, case, hold, outbox, key, sorter, template):
     app.add_typer(noun.app)
 
 

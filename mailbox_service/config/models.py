@@ -25,6 +25,7 @@ from mailbox_service.config.alarms import Alarms, Canary
 from mailbox_service.config.clocks import DAYS, Asked, Clocks, Day
 from mailbox_service.config.document import Location
 from mailbox_service.config.doors import Doors
+from mailbox_service.config.openpgp import OpenPgp
 from mailbox_service.config.password import WithPassword
 from mailbox_service.config.section import Section
 from mailbox_service.config.values import (
@@ -478,6 +479,7 @@ class Config(Section):
 
     database: Database = Field(default_factory=dict, validate_default=True)
     secret_file: AnyPath = Field(default=Path("mailbox.secret"), validate_default=True)
+    openpgp: OpenPgp = OpenPgp()
     templates: FolderPath | None = None
     intake: Doors = Doors()
     mailboxes: tuple[Mailbox, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 # The newest revision in migrations/versions; a test compares them.
-REVISION = "0005"
+REVISION = "0006"
 
 
 def revision(connection: sa.Connection) -> str | None:

@@ -329,6 +329,26 @@ confirmation = sa.Table(
     _time("used_at", nullable=True),
 )
 
+pin = sa.Table(
+    "pin",  # which OpenPGP key belongs to whom; the key itself is here too, so that a backup has it
+    metadata,
+    _id(),
+    sa.Column("mailbox", sa.Text, nullable=False),
+    _text("address"),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("scope", sa.Text, nullable=False),
+    _fk("case_id", "cases.id", nullable=True),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Column("how", sa.Text, nullable=False),
+    _text("by"),
+    _time("pinned_at"),
+    _time("expires_at", nullable=True),
+    _time("unpinned_at", nullable=True),
+    sa.CheckConstraint("scope in ('mailbox', 'case') and (scope = 'case') = (case_id is not null)", "scope"),
+    sa.Index(None, "mailbox", "address"),
+    sa.Index(None, "case_id"),
+)
+
 outbound_chunk = sa.Table(
     "outbound_chunk",
     metadata,

@@ -9,6 +9,7 @@ from mailbox_service.adapters.database.casework_sql import CaseworkSql
 from mailbox_service.adapters.database.collecting_sql import CollectingSql
 from mailbox_service.adapters.database.example_sql import ExampleSql
 from mailbox_service.adapters.database.intake_sql import IntakeSql
+from mailbox_service.adapters.database.pin_sql import PinSql
 from mailbox_service.adapters.database.reading_sql import ReadingSql
 from mailbox_service.adapters.database.restored_sql import RestoredSql
 from mailbox_service.adapters.database.standing_sql import StandingSql
@@ -21,6 +22,7 @@ class SqlTransaction(
     CaseworkSql,
     ExampleSql,
     CollectingSql,
+    PinSql,
     RestoredSql,
     StandingSql,
     ReadingSql,

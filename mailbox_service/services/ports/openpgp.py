@@ -71,9 +71,28 @@ class Pin:
     address: str
     key: PublicKey
     case_id: CaseId | None
-    how: str  # how it was pinned: "host", "first use"
+    how: str  # how it came to be pinned: "host", "first use"
     pinned_at: datetime
-    expires_at: datetime | None = None
+    expires_at: datetime | None = None  # as the key said when it was pinned
+    by: str = ""  # the person, where it was one
+
+
+class Pins(Protocol):
+    """Pinned keys in the database, inside one transaction. Addresses are compared in lower case."""
+
+    def pin(self, pin: Pin) -> bool:
+        """Pin a key in place of the one that was pinned to this address for the mailbox, or for the case. False where
+        the very same is pinned already; the same key with newer signatures takes the older one's place."""
+        ...
+
+    def unpin(self, mailbox: str, address: str, case_id: CaseId | None, now: datetime) -> list[str]:
+        """The fingerprints that are no longer pinned."""
+        ...
+
+    def pins(self, mailbox: str, case_id: CaseId | None = None) -> list[Pin]:
+        """All that is pinned for a mailbox; with `case_id` also for that case, whose pins outrank those of the mailbox
+        for the same address. One at most for each address."""
+        ...
 
 
 class OpenPgp(Protocol):
