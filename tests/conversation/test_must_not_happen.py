@@ -212,8 +212,10 @@ async def test_a_confirmation_of_another_person_is_none(story: Story) -> None:
 async def test_no_machine_confirms(story: Story, headers: bytes) -> None:
     await published(story)
     mail = story.ada.write("/confirm", answering=story.ada.newest("/confirm"), quote=False)
-    await story.send(headers + mail)
+    out = await story.send(headers + mail)
     assert story.state().stage is Stage.RECEIVED
+    answers = [mail for mail in to(out, story.ada) if str(mail["X-Mailbox-Service-Loop"]).endswith(".refused")]
+    assert not answers, "nor is one answered"
 
 
 async def test_an_out_of_office_note_without_headers_confirms_nothing(story: Story) -> None:
@@ -257,3 +259,15 @@ async def test_a_text_too_long_is_refused_and_never_cut(story: Story) -> None:
     out = await story.answer(story.ada, "/reply\n" + "All of it counts. " * 4_000, quote=False)
     assert not to(out, story.jane)
     assert "60000 characters" in said(to(out, story.ada)[0])
+
+
+async def test_whoever_has_a_stolen_token_locks_nobody_out(story: Story) -> None:
+    await story.begin()
+    stolen = story.ada.newest()
+    for result in ("none", "fail"):
+        await story.send(*(story.ada.write("/own", answering=stolen, result=result) for _ in range(25)))
+    assert untouched(story)
+    await story.answer(story.ada, "/reviewing", to="New report")
+    assert story.state().stage is Stage.REVIEWING
+    out = await story.answer(story.ada, "/published https://example.org/1", to="New report")
+    assert "/confirm" in said(to(out, story.ada)[0])

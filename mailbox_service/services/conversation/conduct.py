@@ -210,6 +210,8 @@ def _misread(turn: Turn, letters: Letters, errors: tuple[str, ...]) -> Heard:
     """A reporter without proof is never answered; a maintainer is, at the address that the host knows."""
     evidence, maintainer = turn.speaker.evidence, turn.speaker.party is Party.MAINTAINER
     answered = evidence.authenticated or (maintainer and evidence.authentication.result is not AuthResult.FAIL)
+    if turn.understood.automatic.suppress_answer:
+        answered = False  # a machine learns nothing from it, and may answer in turn
     if answered:
         answers.refused(turn, letters, [], errors)
     return Heard(told=answered and maintainer, verified=evidence.authenticated)
