@@ -18,7 +18,7 @@ from mailbox_service.adapters.smtp import SmtpTransport
 from mailbox_service.adapters.templates import Templates
 from mailbox_service.app.clock import monotonic, now
 from mailbox_service.app.tasks import end, kept_alive
-from mailbox_service.app.vigil import VIGIL_SECONDS, disk_trouble, senses_of_all
+from mailbox_service.app.vigil import VIGIL_SECONDS, disk_trouble, own_keys, senses_of_all
 from mailbox_service.app.wiring import (
     alarm_channels,
     authenticator,
@@ -238,6 +238,7 @@ class Service:
             disk=lambda: disk_trouble(folder, self.config.alarms.disk_free),
             mails_waiting=mails_waiting,
             meter=self.meter,
+            own_keys=partial(own_keys, self.config) if self.config.openpgp.folder is not None else None,
         )
         return alarms, vigil
 

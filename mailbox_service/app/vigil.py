@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -10,6 +11,8 @@ from pathlib import Path
 from mailbox_service.adapters.imap import ImapSource
 from mailbox_service.adapters.lmtp import Listener
 from mailbox_service.adapters.smtp import SmtpTransport
+from mailbox_service.config import Config
+from mailbox_service.core.gpg.keys import KeyFacts
 from mailbox_service.services.vigil import FolderSense, Senses
 
 # Between two looks; each asks the database a few dozen small questions.
@@ -40,6 +43,21 @@ def senses_of_all(
 ) -> dict[str, Senses]:
     """A door that is closed concerns every mailbox: any of them may be pushed to."""
     return {name: senses_of(sources.get(name), transport, listeners) for name, transport in transports.items()}
+
+
+async def own_keys(config: Config) -> Mapping[str, Sequence[KeyFacts]]:
+    """The own keys of each mailbox. Raises: PermanentError, TemporaryError."""
+
+    def listed() -> dict[str, Sequence[KeyFacts]]:
+        from mailbox_service.app.wiring import keyrings, openpgp_door
+
+        homes = keyrings(config)
+        if homes is None:
+            return {}
+        with homes:
+            return {mailbox.name: openpgp_door(homes, mailbox, config).own_keys() for mailbox in config.mailboxes}
+
+    return await asyncio.to_thread(listed)
 
 
 def disk_trouble(folder: Path, least_free_bytes: int) -> str:

@@ -34,6 +34,8 @@ class AlarmKind:
     # Alarms of a mailbox are kept in the database, so that they survive a restart and several daemons share them;
     # those of the machine are kept in memory, because they may be about the database.
     of_mailbox: bool = True
+    # Whether people hear of it once a day while it lasts; else again only when what is said of it changes.
+    daily: bool = True
 
 
 _KINDS = (
@@ -113,6 +115,20 @@ _KINDS = (
         "Look for `message failed`, `batch failed` and `task failed` in the log; restart the service.",
     ),
     AlarmKind(
+        "own_key",
+        "The mailbox's own OpenPGP key expires soon, or has: soon nobody can encrypt to it. Told 30, 14 and 3 days "
+        "ahead.",
+        "`mailbox-service key check`, then `key generate --another`, and publish the new key (docs/openpgp.md).",
+        daily=False,
+    ),
+    AlarmKind(
+        "pinned_key",
+        "OpenPGP keys that are pinned to maintainers expire soon, or have: sealed cases cannot be sent to them then. "
+        "Told 30, 14 and 3 days ahead.",
+        "`mailbox-service key check` names them. Ask for the renewed key, and `key pin` it.",
+        daily=False,
+    ),
+    AlarmKind(
         "disk",
         "The disk that holds the database is almost full. Mail that cannot be stored stays on the IMAP server.",
         "Make room, or move the database; nothing is lost meanwhile.",
@@ -183,11 +199,11 @@ class AlarmState:
 
 
 def advance(
-    state: AlarmState | None, *, found_on: bool, what: str, by: str, now: datetime
+    state: AlarmState | None, *, found_on: bool, what: str, by: str, now: datetime, daily: bool = True
 ) -> tuple[AlarmState | None, Change | None]:
     """The next state after a worker `by` found the alarm on or off, and what people are to be told, if anything."""
     if found_on:
-        return _found_on(state, what, by, now)
+        return _found_on(state, what, by, now, daily=daily)
     if state is None or not state.on:
         return state, None
     silent_for = abs(now - state.seen)
@@ -199,13 +215,15 @@ def advance(
     return replace(state, on=False, told=now), Change.OVER
 
 
-def _found_on(state: AlarmState | None, what: str, by: str, now: datetime) -> tuple[AlarmState, Change | None]:
+def _found_on(
+    state: AlarmState | None, what: str, by: str, now: datetime, *, daily: bool
+) -> tuple[AlarmState, Change | None]:
     if state is None or not state.on:
         counting = (state.counting if state else None) or now
         recent = state is not None and abs(now - counting) < COUNTED_FOR
         raises = state.raises + 1 if state is not None and recent else 1
         return AlarmState(True, now, now, now, by, what, raises, counting if recent else now), Change.RAISED
-    if abs(now - state.told) >= REMINDER_AFTER:
+    if abs(now - state.told) >= REMINDER_AFTER if daily else what != state.what:
         return replace(state, told=now, seen=now, by=by, what=what), Change.REMINDER
     if abs(now - state.seen) >= RENEWED_AFTER:
         return replace(state, seen=now, by=by, what=what), None

@@ -192,7 +192,8 @@ def _next(
     tx: Transaction, one: Observation, worker: str, now: datetime
 ) -> tuple[bool, AlarmState | None, Change | None]:
     before = AlarmState.load(tx.setting(_key(one.mailbox, one.name)))
-    state, change = advance(before, found_on=one.on, what=one.what, by=worker, now=now)
+    daily = ALARMS[one.name].daily
+    state, change = advance(before, found_on=one.on, what=one.what, by=worker, now=now, daily=daily)
     return state != before, state, change
 
 

@@ -6,15 +6,16 @@ Each look turns what is found into observations, one for each alarm. Ages are co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 import structlog
 
+from mailbox_service.core.gpg.keys import KeyFacts, days_warned
 from mailbox_service.core.routing import EXHAUSTED
-from mailbox_service.errors import TemporaryError
+from mailbox_service.errors import MailboxServiceError, TemporaryError
 from mailbox_service.services import canary, reconciliation
 from mailbox_service.services.alarms import AlarmNotice, Alarms, Observation
 from mailbox_service.services.correspondence import Correspondence
@@ -29,6 +30,7 @@ from mailbox_service.services.metering import (
     Meter,
 )
 from mailbox_service.services.ports import Clock, Transaction
+from mailbox_service.services.ports.openpgp import Pins
 from mailbox_service.services.signals import Bell
 
 log = structlog.get_logger()
@@ -42,6 +44,7 @@ WORK_WITHIN = timedelta(minutes=15)
 SEND_WITHIN = timedelta(hours=1)
 PAUSED_FOR = timedelta(days=1)
 DATABASE_WITHIN_SECONDS = 120.0
+KEYS_LISTED_EVERY_SECONDS = 3600.0
 JUMP_TOLD_FOR_SECONDS = 3600.0
 # What two looks in a row find; one alone may fall between two steps of a worker.
 CONFIRMED = 2
@@ -68,7 +71,7 @@ class Senses:
     closed_doors: tuple[str, ...] = ()  # for mail that is pushed: which, and why
 
 
-class Watching(Transaction, Protocol):
+class Watching(Transaction, Pins, Protocol):
     """What only the vigil asks."""
 
     def held_because(self, mailbox: str, why: str) -> int: ...
@@ -105,12 +108,16 @@ class Vigil:
         disk: Callable[[], str],
         mails_waiting: Bell,
         meter: Meter = NO_METER,
+        own_keys: Callable[[], Awaitable[Mapping[str, Sequence[KeyFacts]]]] | None = None,
     ) -> None:
         self._meter = meter
         self._storage, self._mailboxes, self._correspondence = storage, mailboxes, correspondence
         self._alarms, self._clock, self._monotonic = alarms, clock, monotonic
         self._senses, self._disk = senses, disk  # what is wrong with the disk, "" for nothing
         self._mails_waiting = mails_waiting
+        # The keys of each mailbox that has some of its own. Raises: TemporaryError.
+        self._own_keys = own_keys
+        self._keys: tuple[float, Mapping[str, Sequence[KeyFacts]]] | None = None
         self.elapsed = Elapsed(clock, monotonic)
         self._answered_at = monotonic()  # the database
         self._jump: tuple[float, str] | None = None
@@ -144,8 +151,11 @@ class Vigil:
     async def _look_at_mailboxes(self) -> list[Observation]:
         found: list[Observation] = []
         senses, now = self._senses(), self._clock()
+        keys = await self._known_keys()
         for name, mailbox in self._mailboxes.items():
             found += _connections(name, senses.get(name, Senses()))
+            if keys.get(name):
+                found.append(_own_key(name, keys[name], now))
 
             def ask(tx: Watching, mailbox: Mailbox = mailbox) -> list[Observation]:
                 return self._on_file(tx, mailbox, now)
@@ -154,11 +164,22 @@ class Vigil:
         self._mails_waiting.ring()  # for a canary
         return [self._confirmed(one) for one in found]
 
+    async def _known_keys(self) -> Mapping[str, Sequence[KeyFacts]]:
+        """The mailboxes' own keys, listed once an hour."""
+        known = self._keys
+        if self._own_keys is not None and (known is None or self._monotonic() - known[0] >= KEYS_LISTED_EVERY_SECONDS):
+            try:
+                known = self._keys = (self._monotonic(), await self._own_keys())
+            except MailboxServiceError as error:
+                log.warning("keys not listed", error_type=type(error).__name__, reason=error)
+        return known[1] if known is not None else {}
+
     def _on_file(self, tx: Watching, mailbox: Mailbox, now: datetime) -> list[Observation]:
         paused = tx.outbox_paused()
         found = [_paused(tx, mailbox, now, paused=paused), _held(tx, mailbox)]
         compared = reconciliation.last(tx, mailbox.name)
         found += [_unworked(tx, mailbox, self.elapsed, now), _unreached(tx, mailbox), _unreconciled(mailbox, compared)]
+        found.append(_pinned_keys(tx, mailbox, now))
         if not paused:
             # While nothing may leave, neither a mail that waits nor a canary says anything.
             found.append(_unsent(tx, mailbox, self.elapsed, self._correspondence.lifetime))
@@ -215,6 +236,26 @@ def _paused(tx: Watching, mailbox: Mailbox, now: datetime, *, paused: bool) -> O
 def _held(tx: Watching, mailbox: Mailbox) -> Observation:
     count = tx.held_because(mailbox.name, EXHAUSTED)
     return Observation("held", count > 0, f"messages that could not be worked and are held: {count}", mailbox.name)
+
+
+def _own_key(mailbox: str, keys: Sequence[KeyFacts], now: datetime) -> Observation:
+    # An old key is kept to read with; what counts is the one that lasts longest.
+    days = [days_warned(key.expires_at, now) for key in keys if not key.revoked]
+    on = None not in days
+    nearest = max((day for day in days if day is not None), default=0)
+    return Observation("own_key", on, f"the mailbox's own key {_expiry(nearest)}", mailbox)
+
+
+def _pinned_keys(tx: Watching, mailbox: Mailbox, now: datetime) -> Observation:
+    people = {maintainer.address.lower() for maintainer in mailbox.maintainers}
+    warned = [days_warned(pin.expires_at, now) for pin in tx.pins(mailbox.name) if pin.address in people]
+    days = sorted(day for day in warned if day is not None)
+    what = f"keys of maintainers: {len(days)}; the first {_expiry(days[0])}" if days else ""
+    return Observation("pinned_key", bool(days), what, mailbox.name)
+
+
+def _expiry(days: int) -> str:
+    return f"expires within {days} days" if days else "has expired, or cannot be used"
 
 
 def _unreconciled(mailbox: Mailbox, last: reconciliation.Record | None) -> Observation:
