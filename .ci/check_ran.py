@@ -20,7 +20,7 @@ PARTS = {
     "SMTP, against Postfix": r"^tests\.smtp\.",
     "database, on SQLite": r"^tests\.database\..*sqlite",
     "database, on PostgreSQL": r"^tests\.database\..*postgres",
-    "OpenPGP, with gpg": r"gpg",
+    "OpenPGP, with gpg": r"^tests\.openpgp\.",
     "end to end": r"^tests\.end_to_end\.",
     "demo": r"^tests\.demo\.",
     "faults": r"^tests\.faults\.",
