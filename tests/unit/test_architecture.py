@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2] / PACKAGE
 
 # A room may import itself, the rooms before it, and the modules every room may use.
 ROOMS = ("core", "sorting", "services", "adapters", "app", "cli")
-FOR_EVERY_ROOM = {"errors"}
+FOR_EVERY_ROOM = {"errors", "lean"}
 FOR_ALL_BUT_CORE = {"config", "logs"}
 MAY_IMPORT_ADAPTERS = {"adapters", "app", "cli", "demo"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -17,6 +17,8 @@ from mailbox_service.services.ports import MessageId
 # A mail has one Message-ID, and a copy or two by other ways. Whoever sends thousands with one id must not make every
 # later mail that names it as slow as they are many; the oldest are kept, since nobody can be earlier than the first.
 NAMED_ALIKE = 20
+# Nothing of a new case falls due within half a day (core/case/clocks.py): a flood of them is not looked at one by one.
+FIRST_LOOK = timedelta(hours=6)
 ANSWERED = (Disposition.CASE, Disposition.ATTACHED, Disposition.REDIRECT)
 
 
@@ -113,6 +115,7 @@ class CaseSql(Sql):
                 "quiet": case.quiet,
                 "opened_at": now,
                 "sketch": case.sketch or None,
+                "next_due_at": now + FIRST_LOOK,
             }
             for case in new
         ]

@@ -336,6 +336,7 @@ _TO_ONE: dict[str, tuple[Context, ...]] = {
         {**_STATUS, **_BARE, "stage": "closed", "resolution": "duplicate", "duplicate_of": "SEC-2026-0001", "next": []},
     ),
     "case_list": ({**_IDENTITY, "cases": OPEN_CASES}, {**_IDENTITY, "policy_url": None, "cases": []}),
+    "reminders": ({**PROJECT, "cases": OPEN_CASES, "more": 0}, {**PROJECT, "cases": OPEN_CASES, "more": 7}),
     "help": (_HELP, _HELP_OF_REPORTER, {**_HELP, "reference": ""}, {**_HELP_OF_REPORTER, "reference": ""}),
 }
 

@@ -166,6 +166,21 @@ class Letters:
                 )
             )
 
+    def outside(self, cause: str, kind: str, address: str, context: dict[str, object]) -> None:
+        """One mail to a maintainer that belongs to no single case."""
+        self.mails.append(
+            self.correspondence.in_case(
+                self.mailbox,
+                cause,
+                kind,
+                address,
+                Party.MAINTAINER.value,
+                context,
+                case=None,
+                thread=ThreadIds(None, ()),
+            )
+        )
+
     def to_person(
         self,
         record: CaseRecord,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from mailbox_service.core.authority import Evidence
@@ -16,7 +18,10 @@ from mailbox_service.services.mailboxes import Mailboxes, written_moment
 from mailbox_service.services.ports import CaseRecord, NewMail, Transaction
 
 # Of one look. What is left comes with the next one, moments later.
-CASES_AT_ONCE = 20
+CASES_AT_ONCE = 500
+# More reminders than these come in one mail: after a flood of reports nobody wants as many reminders.
+REMINDERS_APART = 5
+LISTED = 60
 
 THE_SERVICE = Speaker(
     Party.SERVICE,
@@ -36,28 +41,47 @@ SENTENCES = {
 UNANSWERED = "the reporter wrote after our questions, without proof of who they are; nobody has answered yet"
 
 
+@dataclass(frozen=True, slots=True)
+class Reminder:
+    """Something that a person has to look after."""
+
+    record: CaseRecord
+    cause: str
+    sentence: str
+    end: datetime
+    only: str  # the address of the owner; empty for all maintainers
+
+
 def fall_due(tx: Transaction, mailboxes: Mailboxes, correspondence: Correspondence, now: datetime) -> list[NewMail]:
     """The mails of all that is due now. The service's own steps are written."""
     mails: list[NewMail] = []
+    reminders: dict[str, list[Reminder]] = {}
     for number in tx.cases_to_look_at(now, sorted(mailboxes), CASES_AT_ONCE):
         record = tx.case_for_update(number)
         mailbox = mailboxes[record.mailbox]
         letters = Letters(tx, correspondence, mailbox, f"case:{record.state.ref}", now)
         for item in due(record.state, mailbox.policy, now):
-            record = _fallen(record, item, letters)
+            record = _fallen(record, item, letters, reminders.setdefault(record.mailbox, []))
         tx.set_next_due(record.id, next_due(record.state, mailbox.policy, now))
+        mails += letters.mails
+    for name, found in reminders.items():
+        letters = Letters(tx, correspondence, mailboxes[name], "", now)
+        if len(found) <= REMINDERS_APART:
+            for reminder in found:
+                _remind(reminder, letters)
+        else:
+            _remind_together(found, letters)
         mails += letters.mails
     return mails
 
 
-def _fallen(record: CaseRecord, item: Due, letters: Letters) -> CaseRecord:
+def _fallen(record: CaseRecord, item: Due, letters: Letters, reminders: list[Reminder]) -> CaseRecord:
     letters.cause = f"case:{record.state.ref}/due/{item.key}"
-    if item.action is None:
-        _remind(record, item, letters, SENTENCES.get(item.clock, ""))
-        return record
-    if _wrote_meanwhile(record, letters):
+    if item.action is None or _wrote_meanwhile(record, letters):
         # Whoever closed the case now would tell a person who answered that they did not.
-        _remind(record, item, letters, UNANSWERED)
+        sentence = SENTENCES.get(item.clock, "") if item.action is None else UNANSWERED
+        only = letters.owner_of(record) if item.to is Audience.OWNER else ""
+        reminders.append(Reminder(record, letters.cause, sentence, item.end, only))
         return record
     work = Work(record, THE_SERVICE, letters.mailbox, letters.now)
     work.do(item.action)
@@ -72,11 +96,24 @@ def _wrote_meanwhile(record: CaseRecord, letters: Letters) -> bool:
     return any(entry.event is Event.MESSAGE_ADDED and entry.actor.lower() in theirs for entry in since)
 
 
-def _remind(record: CaseRecord, item: Due, letters: Letters, sentence: str) -> None:
+def _remind(reminder: Reminder, letters: Letters) -> None:
+    record = reminder.record
     context = contexts.for_maintainers(record, letters.mailbox, who="the service") | {
-        "clock": sentence,
-        "end": written_moment(item.end),
-        "overdue": letters.now >= item.end,
+        "clock": reminder.sentence,
+        "end": written_moment(reminder.end),
+        "overdue": letters.now >= reminder.end,
     }
-    only = letters.owner_of(record) if item.to is Audience.OWNER else ""
-    letters.to_maintainers(record, "reminder", context, only=only)
+    letters.to_maintainers(record, "reminder", context, only=reminder.only, cause=reminder.cause)
+
+
+def _remind_together(reminders: Sequence[Reminder], letters: Letters) -> None:
+    """One list for each maintainer, of what they would have been reminded of one by one."""
+    for maintainer in letters.mailbox.maintainers:
+        theirs = [one for one in reminders if one.only.lower() in ("", maintainer.address.lower())]
+        records = list({one.record.id: one.record for one in theirs}.values())
+        if records:
+            context = letters.mailbox.identity() | {
+                "cases": [contexts.listed(record, letters.mailbox) for record in records[:LISTED]],
+                "more": max(len(records) - LISTED, 0),
+            }
+            letters.outside(f"due/{theirs[0].cause}", "reminders", maintainer.address, context)
