@@ -81,11 +81,17 @@ class Sent:
         self.mail: EmailMessage = email.message_from_bytes(data, policy=email.policy.default)
         self.subject = str(self.mail["Subject"])
         self.message_id = str(self.mail["Message-ID"])
+        self.kind = str(self.mail["X-Mailbox-Service-Loop"]).rpartition(".")[2]
 
     @property
     def body(self) -> str:
         part = self.mail.get_body(("plain",))
         return part.get_content() if part is not None else ""
+
+
+def but_reminders(sent: list[Sent]) -> list[Sent]:
+    """What went out, but for the reminders that a case without an answer causes after a day."""
+    return [one for one in sent if one.kind not in ("reminder", "reminders")]
 
 
 class House:

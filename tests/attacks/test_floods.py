@@ -18,7 +18,21 @@ from mailbox_service.core.message import Address
 from mailbox_service.services.intake import MAX_ATTEMPTS
 from mailbox_service.services.mailboxes import Maintainer
 from tests.attacks.conftest import Build
-from tests.attacks.house import ADA, MAILBOX, SECURITY, START, SUPPORT, TEAM, US, House, Sent, mail, prose, to_others
+from tests.attacks.house import (
+    ADA,
+    MAILBOX,
+    SECURITY,
+    START,
+    SUPPORT,
+    TEAM,
+    US,
+    House,
+    Sent,
+    but_reminders,
+    mail,
+    prose,
+    to_others,
+)
 
 DAY, QUARTER = timedelta(days=1), timedelta(minutes=15)
 SHORT = "SQL injection in the login form, remote code execution.\r\n"
@@ -69,7 +83,9 @@ async def test_ten_thousand_spoofed_reports_hide_no_real_one(house: House) -> No
     # One mail stands for all the rest, and the digest says who was not answered.
     (collected,) = await house.pass_time(QUARTER)
     assert collected.to == ADA and collected.subject.startswith(f"{10_000 + real - 19} new reports")
-    (digest,) = await house.pass_time(DAY)
+    later = await house.pass_time(DAY)
+    assert len(later) - len(but_reminders(later)) <= 1, "one list and not ten thousand reminders"
+    (digest,) = but_reminders(later)
     assert "Cases whose reporter was not answered, 9900" in prose(digest) and "hourly limit" in prose(digest)
     assert len(collected.raw) < DIGEST_BYTES and len(digest.raw) < DIGEST_BYTES
 
@@ -78,12 +94,14 @@ async def test_one_sender_with_a_thousand_mails_is_answered_ten_times_and_once_a
     house = House(database)
     sent = await house.receive(*[mail(f"{SHORT}{n}", sender=RITA, authenticated="pass") for n in range(1_000)])
     assert Counter(s.to for s in sent) == {RITA: 10, ADA: 20}
-    sent = await house.pass_time(DAY)
+    sent = but_reminders(await house.pass_time(DAY))
     assert Counter(s.to for s in sent) == {RITA: 1, ADA: 2}
     assert max(len(s.raw) for s in sent if s.to == RITA) <= 2048
     assert Counter(await house.dispositions()) == {"case": 1_000}
     assert "Cases whose reporter was not answered, 990" in "".join(prose(s) for s in sent)
-    assert await house.pass_time(DAY) == []
+    later = await house.pass_time(DAY)
+    assert but_reminders(later) == []
+    assert len(later) <= 2
 
 
 async def test_a_conversation_goes_out_before_a_flood_that_waits(house: House) -> None:
@@ -141,7 +159,7 @@ async def test_a_flood_in_junk_answers_nobody_and_tells_the_maintainers_in_few_m
     flood = [spoofed(n) for n in range(200)] + [mail(f"Buy. {n}", subject="offer") for n in range(100)]
     sent = await house.receive(*flood, junk=True)
     assert to_others(sent) == [] and len(sent) <= 20
-    assert len(await house.pass_time(DAY)) <= 2
+    assert len(but_reminders(await house.pass_time(DAY))) <= 2
     assert await on_file(house) == (300, 0)
 
 

@@ -70,7 +70,8 @@ async def test_what_waited_when_the_backup_was_made_is_known_and_can_be_withdraw
     assert recipients == MAINTAINERS
     assert [m["state"] for m in bench.mails() if m["id"] in waiting] == ["withdrawn"] * 3
     bench.now += timedelta(days=2)
-    assert await work(bench) == []  # no digest of what a former digest told
+    sent = [mail for _, mail in await work(bench)]  # no digest of what a former digest told
+    assert all(str(mail["X-Mailbox-Service-Loop"]).endswith(".reminder") for mail in sent)
 
 
 async def test_what_waited_goes_out_if_the_operator_wants_it(lone: Bench) -> None:

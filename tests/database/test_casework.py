@@ -59,6 +59,13 @@ def opened(database: Database, mailbox: str = "security", *, quiet: bool = False
     return case.id
 
 
+def never_looked_at(database: Database, mailbox: str = "security") -> CaseId:
+    """As a case of before there were deadlines, or one that was closed by hand."""
+    case = opened(database, mailbox)
+    database.run(lambda tx: tx.close_case(case, Resolution.REDIRECTED, NOW))
+    return case
+
+
 def record(database: Database, case: CaseId) -> CaseRecord:
     return database.run(lambda tx: tx.case_for_update(case))
 
@@ -572,11 +579,15 @@ def due(database: Database, now: datetime = NOW, mailboxes: list[str] = BOX, lim
 
 
 def test_cases_are_looked_at_when_something_is_due_those_never_looked_at_first(database: Database) -> None:
-    late, soon, never, fresh = (opened(database) for _ in range(4))
+    late, soon, never = (opened(database) for _ in range(3))
+    fresh = never_looked_at(database)
     for case, moment in ((late, at(0)), (soon, at(-1)), (never, None)):
         database.run(lambda tx: tx.set_next_due(case, moment))  # noqa: B023
     opened(database, quiet=True)
-    other = opened(database, "other")
+    new = opened(database)  # of which nothing can be due within hours
+    assert new not in due(database, NOW + timedelta(hours=5)) and new in due(database, NOW + timedelta(hours=6))
+    database.run(lambda tx: tx.set_next_due(new, None))
+    other = never_looked_at(database, "other")
     assert due(database) == [fresh, soon, late]
     assert due(database, limit=2) == [fresh, soon]
     assert due(database, NOW - SOON) == [fresh, soon]
@@ -598,7 +609,7 @@ def test_storing_a_case_says_when_to_look_again_and_closing_by_hand_asks_for_a_l
 def test_workers_at_once_look_at_different_cases(database_url: str) -> None:
     """What one holds the other leaves out; SQLite has one writer, and the second finds what the first left."""
     one, two = Database.open(database_url), Database.open(database_url)
-    cases = [opened(one) for _ in range(4)]
+    cases = [never_looked_at(one) for _ in range(4)]
     first_has_them, second_is_done = threading.Event(), threading.Event()
 
     def first(tx: object) -> list[CaseId]:
