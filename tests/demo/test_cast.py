@@ -44,8 +44,8 @@ from mailbox_service.services.conversation import conduct
 conduct.least = lambda weights, evidence: Permission.DO
 """
 NOBODY_IS_ANONYMOUS = """
-from mailbox_service.services.conversation import conduct
-conduct.anonymous = lambda text, names: (text, False)
+from mailbox_service.services.conversation import outgoing
+outgoing.anonymous = lambda text, names: (text, False)
 """
 NO_THREADS = """
 from mailbox_service.adapters.database.transaction import SqlTransaction
@@ -53,8 +53,8 @@ from mailbox_service.services.ports import ThreadIds
 SqlTransaction.thread_with = lambda self, case, recipient: ThreadIds(None, ())
 """
 NO_FILES_TRAVEL = """
-from mailbox_service.services.conversation import conduct
-conduct.enclosure_of = lambda tx, message: None
+from mailbox_service.services.conversation import outgoing
+outgoing.enclosure_of = lambda tx, message: (None, ())
 """
 # The demo takes some seconds; a machine busy with other tests may need several times as long.
 PATIENCE_SECONDS = 60
