@@ -6,6 +6,10 @@ import ctypes
 
 # mallopt(3), glibc.
 _M_ARENA_MAX = -8
+_M_MMAP_THRESHOLD = -3
+# Batches of mail come and go as buffers of some megabytes. Left to itself glibc moves its threshold up to their size,
+# and the heap grows around the holes they leave; from here on they are mapped, and given back when they are freed.
+_MAPPED_FROM_BYTES = 1 << 20
 
 
 def share_one_arena() -> None:
@@ -16,3 +20,4 @@ def share_one_arena() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES)

@@ -61,8 +61,8 @@ from mailbox_service.services.understanding import Understood, authenticated
 log = structlog.get_logger()
 
 BATCH_MESSAGES = 80
-# A batch in work and two that wait: enough to overlap, little enough to hold in memory.
-HANDED_OVER_BATCHES = 2
+# A batch in work and one that waits: enough to overlap, little enough to hold in memory.
+HANDED_OVER_BATCHES = 1
 # What of one batch is held in memory at once; a larger message makes a batch of its own.
 BATCH_BYTES = 4_000_000
 # A thread is not worth its start for so little: a fifth of a millisecond's work.

@@ -28,6 +28,9 @@ _WORDS_LEAST: Final = 10
 PART_WORDS: Final = 8
 _MEMO_LIMIT: Final = 4096
 
+_RUN_PLACES: Final = [
+    [(size, start) for size in RUN_CHARS for start in range(length - size + 1)] for length in range(RUN_WORD_CHARS + 3)
+]
 _RUNS_TOGETHER: Final = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ud7ff\uf900-\ufaff]")
 
 
@@ -56,6 +59,10 @@ def scale(words: int) -> float:
 def runs(word: str) -> list[int]:
     """The buckets of the runs of three to five letters in a word whose beginning and end are marked."""
     marked = f"<{word[:RUN_WORD_CHARS]}>"
+    if marked.isascii():
+        # The same, for the many words that are: lines of base64 are never met twice, and cost the most.
+        data = marked.encode()
+        return [crc32(data[start : start + size]) % RUN_BUCKETS for size, start in _RUN_PLACES[len(data)]]
     found = [marked[start : start + size] for size in RUN_CHARS for start in range(len(marked) - size + 1)]
     return [crc32(run.encode("utf-8", "replace")) % RUN_BUCKETS for run in found]
 

@@ -9,10 +9,10 @@ from mailbox_service.sorting.learned.features import Look, Part, scale
 from mailbox_service.sorting.learned.model import Model, Words
 from mailbox_service.sorting.tables import KNOWN, OTHER, lexicon
 
-# Words remembered between mails: more than the languages of a mailbox have, and about 5 MB at most.
-_MEMO_LIMIT: Final = 30_000
-# Longer words are lines of base64 and the like.
-_MEMO_WORD_CHARS: Final = 40
+# Words remembered between mails: the common ones of some languages, and about 3 MB at most.
+_MEMO_LIMIT: Final = 12_000
+# Longer words are lines of base64 and the like: none is met twice, and each would cost as much as all other words.
+_WORD_CHARS: Final = 40
 # A part by itself must be so much louder than the whole mail to decide: many parts have many chances to sound like a
 # report. Text that is added to a mail takes nothing from the parts that were there before, so that it sinks no report.
 PART_DISCOUNT: Final = 1.5
@@ -34,12 +34,26 @@ class _Weights(dict[str, complex]):
         self._words = words
 
     def __missing__(self, word: str) -> complex:
-        value = complex(*self._words.weights(word))
-        if len(word) <= _MEMO_WORD_CHARS:
-            if len(self) >= _MEMO_LIMIT:
-                self.clear()
-            self[word] = value
+        if len(word) > _WORD_CHARS:
+            return 0j
+        if len(self) >= _MEMO_LIMIT:
+            self.clear()
+        value = self[word] = complex(*self._words.weights(word))
         return value
+
+
+class _Known(dict[str, bool]):
+    """Which of the words met are words of the model's languages."""
+
+    def __init__(self, words: Words) -> None:
+        super().__init__()
+        self._words = words
+
+    def __missing__(self, word: str) -> bool:
+        if len(self) >= _MEMO_LIMIT:
+            self.clear()
+        known = self[word] = self._words.known(word)
+        return known
 
 
 class _Marks(dict[str, float]):
@@ -69,6 +83,7 @@ class Scorer:
         self._words = model.words
         self._weights = _Weights(model.words)
         self._look_up = lexicon().look_up
+        self._known = _Known(model.words)
 
     def scores(self, look: Look) -> Scores:
         """Of a report: of the whole mail or of its loudest part, whichever is louder. Of spam: of the whole mail."""
@@ -95,7 +110,7 @@ class Scorer:
 
     def share_known(self, words: set[str]) -> float:
         """How many of the words are words of the languages that the model was made with."""
-        return sum(map(self._words.known, words)) / len(words) if words else 0.0
+        return sum(map(self._known.__getitem__, words)) / len(words) if words else 0.0
 
     def heaviest(self, part: Part, towards: int, least: float, count: int) -> tuple[_Weighed, _Weighed]:
         """What weighed most in a part, with our words for it: for it, and against it, from `least` on either way.
@@ -121,7 +136,7 @@ class Scorer:
             if not is_word:
                 if (weight, name) not in named:
                     named.append((weight, name))
-            elif self._words.known(name) and self._look_up(name) not in _COMMON:
+            elif self._known[name] and self._look_up(name) not in _COMMON:
                 named.append((weight, f'word "{name}"'))
         return named
 
