@@ -337,6 +337,26 @@ async def test_a_preview_in_a_sealed_case_names_no_files(story: Story) -> None:
     assert "authelia-bypass" not in to(out, story.ada)[0].as_string()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "/published https://example.org/authelia-bypass",
+        "/severity authelia-bypass",
+        "/affects authelia-bypass 4\n/embargo 2027-01-24",
+        "/autheliabypass",
+        "/invite authelia-bypass@upstream.example",
+    ],
+)
+async def test_what_is_written_behind_a_command_in_a_sealed_case_is_never_repeated(story: Story, command: str) -> None:
+    story.others["dev"] = Person("authelia-bypass@upstream.example")
+    await sealed(story)
+    out = await story.answer(story.ada, command, to="[SEC-2026-0001]")
+    out += await story.answer(story.ada, "/confirm")
+    for person in (story.ada, story.grace, story.jane):
+        for mail in to(out, person):
+            assert "authelia" not in mail.as_string().lower()
+
+
 # --- annoyance ------------------------------------------------------------------------------------------------------
 
 

@@ -45,7 +45,7 @@ def refused(turn: Turn, letters: Letters, lines: Sequence[str], errors: Sequence
         "unsure": record.unsure and maintainer,
         "party": _party(turn),
         "errors": [clean(error, 600) for error in errors],
-        "lines": list(lines),
+        "lines": contexts.command_lines(record, lines),
         "next": contexts.next_lines(record.state) if maintainer else [],
     }
     _to_speaker(turn, letters, record, "refused", context)

@@ -212,6 +212,9 @@ def _misread(turn: Turn, letters: Letters, errors: tuple[str, ...]) -> Heard:
     answered = evidence.authenticated or (maintainer and evidence.authentication.result is not AuthResult.FAIL)
     if turn.understood.automatic.suppress_answer:
         answered = False  # a machine learns nothing from it, and may answer in turn
+    if turn.record.sealed:
+        # Each begins with the line that is wrong, and what stands in it is content.
+        errors = tuple(error.partition(": ")[2] or error for error in errors)
     if answered:
         answers.refused(turn, letters, [], errors)
     return Heard(told=answered and maintainer, verified=evidence.authenticated)

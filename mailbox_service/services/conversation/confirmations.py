@@ -56,7 +56,7 @@ def ask(turn: Turn, letters: Letters, request: Request, out: Outgoing = NOTHING)
     shown = turn.speaker.party is Party.MAINTAINER and not turn.record.sealed
     goes_out = [*(f"the file {name} goes along" for name in out.files), *(f"mind: {doubt}" for doubt in out.doubts)]
     context = _identity(turn, letters) | {
-        "lines": request.lines,
+        "lines": contexts.command_lines(turn.record, request.lines),
         "what": [clean(line, 600) for line in goes_out] if shown else [],
         "text": contexts.shown(out.text or request.commands.text) if shown else "",
         "until": written_moment(letters.now + LIFETIME),
@@ -69,7 +69,7 @@ def preview(turn: Turn, letters: Letters, request: Request, trial: Work, out: Ou
     """Show what would go out, and to whom. `trial` is what would happen."""
     sealed = turn.record.sealed
     context = _identity(turn, letters) | {
-        "lines": request.lines,
+        "lines": contexts.command_lines(turn.record, request.lines),
         "to": [contexts.going_to(p.send.mail, len(trial.state.reporters)) for p in trial.outward_posts()],
         "text": "" if sealed else contexts.shown(out.text),
         "doubts": [] if sealed else [clean(doubt, 600) for doubt in out.doubts],

@@ -116,6 +116,11 @@ def next_lines(state: CaseState) -> list[str]:
     return [*(examples.get(line, line) for line in kept), "/reply", "/help"]
 
 
+def command_lines(record: CaseRecord, lines: Sequence[str]) -> list[str]:
+    """The commands of a mail, for its writer; of a sealed case without what stands behind them, which is content."""
+    return [line.split(" ", 1)[0] for line in lines] if record.sealed else list(lines)
+
+
 def due_lines(state: CaseState, mailbox: Mailbox) -> list[str]:
     """What is due, as sentences."""
     policy = mailbox.policy

@@ -84,7 +84,7 @@ class Letters:
             for address, role in people:
                 self._outward(record, posted.send, address, role, words)
             if people:
-                sent.append(_sent_line(posted.send, [address for address, _ in people]))
+                sent.append(_sent_line(posted.send, [address for address, _ in people], sealed=record.sealed))
         self._inward(work, words, who, sent)
         return sent
 
@@ -221,9 +221,9 @@ class Letters:
         return next(names, "")
 
 
-def _sent_line(send: Send, addresses: Sequence[str]) -> str:
+def _sent_line(send: Send, addresses: Sequence[str], *, sealed: bool) -> str:
     if send.mail in _TO_INVITED:
-        return f"{send.address} was sent: {spoken(send.mail)}"
+        return f"{'an invited person' if sealed else send.address} was sent: {spoken(send.mail)}"
     return contexts.sent_to(send.mail, len(addresses))
 
 
