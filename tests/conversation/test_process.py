@@ -220,8 +220,12 @@ async def test_an_invited_person_takes_part_and_leaves(story: Story) -> None:
     out = await story.answer(dev, "We are on it.")
     assert "We are on it." in said(to(out, story.ada)[0])
     assert not to(out, story.jane)
+    await story.answer(story.ada, "/invite dev@upstream.example\nHere is the whole trace.", to="New report")
+    await story.answer(story.ada, "/confirm")
+    assert "Here is the whole trace." in said(dev.newest())
+    assert not [mail for mail in story.jane.got if "whole trace" in said(mail)]
     await story.answer(story.ada, "/remove dev@upstream.example", to="New report")
-    assert len(dev.got) == 2
+    assert len(dev.got) == 3
     out = await story.send(dev.write("Still here", answering=dev.newest()))
     assert "NOT verified" in said(to(out, story.ada)[0])
 

@@ -290,6 +290,14 @@ def _participant(step: _Step, action: values.Invite | values.Remove) -> Outcome:
     state, address = step.state, action.address
     inside = {person.lower() for person in state.participants}
     if isinstance(action, values.Invite):
+        if address.lower() in inside and step.with_text:
+            # Invited already: these are further words to them.
+            return step.outcome(
+                state,
+                step.entry(Event.REPLIED, address=address),
+                Send(Mail.REPLY, Audience.ADDRESS, address, with_text=True),
+                Send(Mail.CHANGED, Audience.OTHER_MAINTAINERS),
+            )
         if address.lower() in inside | {person.lower() for person in state.reporters}:
             raise Refused("this address is in the case already")
         _limit(len(state.participants) + 1)

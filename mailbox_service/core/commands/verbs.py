@@ -273,7 +273,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "invite",
         Takes.ADDRESS,
-        "somebody else takes part, such as an upstream developer",
+        "somebody else takes part, such as an upstream developer; once they do, the text below goes to them",
         "/invite dev@upstream.example",
         _I,
         text_for=TextFor.INVITED,

@@ -159,6 +159,8 @@ _BY_REPORTER = {
 def described(entry: Entry) -> str:
     """What an entry of the journal says, without its subject: `moved the case to reproduced`."""
     data = entry.data
+    if entry.event is Event.REPLIED and data.get("address"):
+        return f"wrote to {data['address']}"
     if entry.event in _PLAIN:
         return _PLAIN[entry.event]
     if entry.event in MOVES:

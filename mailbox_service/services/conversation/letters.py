@@ -17,7 +17,6 @@ from mailbox_service.services.ports import CaseRecord, MessageId, NewMail, Threa
 
 # Nothing of these can go out for a sealed case; what they would say is replaced by "there is news".
 _FOR_REPORTERS = frozenset(Mail) - {Mail.CHANGED, Mail.WITHDRAWAL, Mail.REMINDER}
-_TO_INVITED = frozenset({Mail.INVITATION, Mail.GOODBYE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +221,7 @@ class Letters:
 
 
 def _sent_line(send: Send, addresses: Sequence[str], *, sealed: bool) -> str:
-    if send.mail in _TO_INVITED:
+    if send.to is Audience.ADDRESS:
         return f"{'an invited person' if sealed else send.address} was sent: {spoken(send.mail)}"
     return contexts.sent_to(send.mail, len(addresses))
 
