@@ -141,6 +141,7 @@ async def test_a_delivery_never_waits_for_the_worker_and_everything_is_worked(da
 
 async def test_a_large_message_is_held_in_memory_only_when_nothing_else_waits(database: Database) -> None:
     bench = Bench(database)
+    bench.intake._room = asyncio.Semaphore(2)
     deliveries = Deliveries(bench.intake)
     await deliveries.deliver(pushed(1, BATCH_BYTES))
     await deliveries.deliver(pushed(2, BATCH_BYTES))
