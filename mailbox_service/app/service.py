@@ -17,6 +17,7 @@ from mailbox_service.adapters.secrets import TokenSecrets
 from mailbox_service.adapters.smtp import SmtpTransport
 from mailbox_service.adapters.templates import Templates
 from mailbox_service.app.clock import monotonic, now
+from mailbox_service.app.memory import keep_what_is_loaded
 from mailbox_service.app.tasks import end, kept_alive
 from mailbox_service.app.vigil import VIGIL_SECONDS, disk_trouble, own_keys, senses_of_all
 from mailbox_service.app.wiring import (
@@ -148,6 +149,7 @@ class Service:
         worker = self._keep("worker", self.intake.run)
         sender = self._keep("outbox", self.outbox.run)
         self.tasks = [*doors, worker, sender]
+        keep_what_is_loaded()
         self.running.set()
         log.info("running", mailbox=",".join(self.mailboxes))
         try:

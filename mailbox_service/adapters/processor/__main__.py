@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import resource
 import signal
@@ -48,6 +49,8 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         answer: object = None
         if processing is None:
             processing = request
+            # Tables and templates stay for good: the collector need not look through them again and again.
+            gc.freeze()
         else:
             what, batch = request
             answer = processing.understand(batch) if what == "understand" else processing.compose(batch)

@@ -10,7 +10,7 @@ from mailbox_service.sorting.learned.model import Model, Words
 from mailbox_service.sorting.tables import KNOWN, OTHER, lexicon
 
 # Words remembered between mails: the common ones of some languages, and about 3 MB at most.
-_MEMO_LIMIT: Final = 12_000
+_MEMO_LIMIT: Final = 10_000
 # Longer words are lines of base64 and the like: none is met twice, and each would cost as much as all other words.
 _WORD_CHARS: Final = 40
 # A part by itself must be so much louder than the whole mail to decide: many parts have many chances to sound like a
