@@ -285,7 +285,7 @@ class _Desk:
             return Thread(copy_of=int(copied.id), copy_case=case)
         mailbox, sender = understood.claim.mailbox, understood.sender_key
         ours = self._ours(understood)
-        to_sender = self._to_sender(understood)
+        to_sender = _to_sender(understood, ours)
         named = [k for name in understood.names for k in self.named.get(name, ()) if k.mailbox == mailbox]
         # A bounce or an automatic reply comes from somebody else than the mail it answers went to, and joins nothing:
         # that it names a mail of ours is enough to write it into the journal.
@@ -313,13 +313,10 @@ class _Desk:
             return Thread(ours=True)
         return Thread(related_case=related, ours=bool(ours))
 
-    def _to_sender(self, understood: Understood) -> list[KnownOutbound]:
-        """Our mails that it names and that went to its From, the nearest first."""
-        sender = understood.sender_key
-        return [k for k in self._ours(understood) if sender and k.recipient.lower() == sender]
-
     def _answered(self, understood: Understood, *, in_case: bool) -> KnownOutbound | None:
-        return next((k for k in self._to_sender(understood) if (k.case_id is not None) == in_case), None)
+        return next(
+            (k for k in _to_sender(understood, self._ours(understood)) if (k.case_id is not None) == in_case), None
+        )
 
     def _ours(self, understood: Understood) -> list[KnownOutbound]:
         """Our mails that the message names; of a bounce the one that came back, where it proves one."""
@@ -523,3 +520,9 @@ class _Desk:
             return False
         count = self.budget.count(in_maintainers_name_key(mailbox.name, sender, self.now))
         return count > UNPROVEN_IN_MAINTAINERS_NAME_PER_DAY
+
+
+def _to_sender(understood: Understood, ours: Sequence[KnownOutbound]) -> list[KnownOutbound]:
+    """Of our mails that it names those that went to its From, the nearest first."""
+    sender = understood.sender_key
+    return [mail for mail in ours if sender and mail.recipient.lower() == sender]

@@ -303,10 +303,7 @@ class Correspondence:
         # A text may have 4 MB, of which the notice shows the beginning, and this runs inside a transaction.
         whole = message.text.strip()
         text = harmless(whole[: 2 * NOTICE_TEXT_CHARS], keep_newlines=True).strip()
-        # Ciphertext may travel as it came. A plain mail in a sealed case may not: it talks about what is sealed.
-        clear_in_sealed = sealed and message.encryption is Encryption.NONE
-        small = claim.size_bytes <= mailbox.notices.attachment_limit_bytes
-        attached = small and not claim.partial and not clear_in_sealed
+        attached = travels_along(mailbox, understood, sealed=sealed)
         return mailbox.identity() | {
             "reference": case.ref,
             "unsure": case.unsure,
@@ -419,6 +416,14 @@ class Correspondence:
             priority=PRIORITY[kind] if priority is None else priority,
             shadow=mailbox.shadow,
         )
+
+
+def travels_along(mailbox: Mailbox, understood: Understood, *, sealed: bool) -> bool:
+    """Whether the whole message may be attached to a notice of it, in a case that is `sealed` or not."""
+    claim = understood.claim
+    # Ciphertext may travel as it came. A plain mail in a sealed case may not: it talks about what is sealed.
+    clear_in_sealed = sealed and understood.message.encryption is Encryption.NONE
+    return claim.size_bytes <= mailbox.notices.attachment_limit_bytes and not claim.partial and not clear_in_sealed
 
 
 def _cause(claim: Claim) -> str:

@@ -29,12 +29,12 @@ from mailbox_service.core.case import (
 from mailbox_service.core.case.values import Action
 from mailbox_service.core.commands import Command, TextFor
 from mailbox_service.core.labels import Label, Said
+from mailbox_service.services.conversation import contexts
 from mailbox_service.services.conversation.requests import Request
 from mailbox_service.services.conversation.speakers import Speaker
 from mailbox_service.services.mailboxes import Mailbox
 from mailbox_service.services.ports import CaseRecord, JournalEntry, Transaction
 
-TEXT_CHARS = 60_000  # of what goes out; nothing of it may be cut off silently
 # What a resolution says of the report: an example to measure the sorter by.
 LABELS = {Resolution.SPAM: Label.SPAM, Resolution.REDIRECTED: Label.NOT_SECURITY}
 
@@ -113,6 +113,13 @@ class Work:
         tx.correct_answers(self.record.id, label, self.speaker.actor.label, self.now)
 
 
+def reporter_wrote(tx: Transaction, record: CaseRecord, since: datetime) -> bool:
+    """Whether a reporter of the case has written after `since`, proven or not."""
+    theirs = {address.lower() for address in record.state.reporters}
+    entries = tx.journal_after(record.id, since)
+    return any(entry.event is Event.MESSAGE_ADDED and entry.actor.lower() in theirs for entry in entries)
+
+
 def carry_out(work: Work, request: Request, tx: Transaction) -> None:
     """Apply each command in the order of the mail; the text goes with the one that it is for.
 
@@ -123,8 +130,8 @@ def carry_out(work: Work, request: Request, tx: Transaction) -> None:
         raise Refused(
             "this case is sealed: its content leaves only encrypted, which this mailbox cannot do yet; nothing was sent"
         )
-    if len(commands.text) > TEXT_CHARS and commands.text_for is not TextFor.NOTE:
-        raise Refused(f"the text has more than {TEXT_CHARS} characters; attach what is so long")
+    if len(commands.text) > contexts.TEXT_CHARS and commands.text_for is not TextFor.NOTE:
+        raise Refused(f"the text has more than {contexts.TEXT_CHARS} characters; attach what is so long")
     if text and commands.text_for is not TextFor.NOTE:
         _check_outward(work, commands.text_for)
     before = work.record

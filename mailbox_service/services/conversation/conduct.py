@@ -14,7 +14,7 @@ from mailbox_service.core.commands import Command, Misread, Read, TextFor
 from mailbox_service.core.evidence import AuthResult
 from mailbox_service.core.message import ParsedMessage, parse
 from mailbox_service.services.conversation import answers, confirmations
-from mailbox_service.services.conversation.casework import Work, carry_out
+from mailbox_service.services.conversation.casework import Work, carry_out, reporter_wrote
 from mailbox_service.services.conversation.letters import Letters, Words
 from mailbox_service.services.conversation.outgoing import Outgoing, outgoing
 from mailbox_service.services.conversation.requests import (
@@ -188,9 +188,7 @@ def _reporter_waits(turn: Turn, letters: Letters) -> bool:
         return False
     if state.told_at is None:
         return True
-    theirs = {address.lower() for address in state.reporters}
-    since = letters.tx.journal_after(turn.record.id, state.told_at)
-    return any(entry.event is Event.MESSAGE_ADDED and entry.actor.lower() in theirs for entry in since)
+    return reporter_wrote(letters.tx, turn.record, state.told_at)
 
 
 # --- both -----------------------------------------------------------------------------------------------------------

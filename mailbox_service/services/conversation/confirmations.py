@@ -26,6 +26,7 @@ from mailbox_service.services.conversation.speakers import CANDIDATE, Speaker
 from mailbox_service.services.conversation.turn import Heard, Turn
 from mailbox_service.services.mailboxes import clean, written_moment
 from mailbox_service.services.ports import Confirmation
+from mailbox_service.services.ports.casework import COMMANDS, SECOND_ADDRESS
 from mailbox_service.services.understanding import delivered_to
 
 LIFETIME = timedelta(hours=72)
@@ -34,7 +35,6 @@ CONFIRM = "confirm"
 ADDRESSES_ASKED = 3  # because of one reporter, in three days
 # Of questions that a person did not answer: who has a token of theirs must not fill their mailbox with more.
 OPEN_QUESTIONS = 10
-COMMANDS, SECOND_ADDRESS = "commands", "second_address"
 
 
 # --- asking ---------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from mailbox_service.core.display import harmless
 from mailbox_service.services.mailboxes import Mailbox, clean, written_date, written_moment
 from mailbox_service.services.ports import CaseRecord
 
-TEXT_CHARS = 60_000  # of one mail; the whole message travels along to maintainers
+TEXT_CHARS = 60_000  # of one mail; what goes out is refused beyond it, and maintainers get the whole message
 NEXT_LINES = 7  # a phone's screen
 
 

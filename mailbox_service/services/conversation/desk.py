@@ -113,15 +113,4 @@ def _answer(answered: KnownOutbound, speaker: Speaker, letters: Letters, kind: s
     """To the maintainer who wrote, in the thread of what they answered."""
     outside = {"reference": "", "unsure": False, "party": Party.MAINTAINER.value}
     thread = ThreadIds(answered.message_id, (answered.message_id,))
-    letters.mails.append(
-        letters.correspondence.in_case(
-            letters.mailbox,
-            letters.cause,
-            kind,
-            speaker.address,
-            Party.MAINTAINER.value,
-            letters.mailbox.identity() | outside | context,
-            case=None,
-            thread=thread,
-        )
-    )
+    letters.outside(letters.cause, kind, speaker.address, letters.mailbox.identity() | outside | context, thread)

@@ -14,7 +14,7 @@ from mailbox_service.services.conversation.desk import take_desk_turn
 from mailbox_service.services.conversation.letters import Letters
 from mailbox_service.services.conversation.speakers import speaker_of
 from mailbox_service.services.conversation.turn import Heard, Turn
-from mailbox_service.services.correspondence import Correspondence, Outlook
+from mailbox_service.services.correspondence import Correspondence, Outlook, travels_along
 from mailbox_service.services.mailboxes import Mailbox
 from mailbox_service.services.ports import (
     CaseId,
@@ -59,12 +59,8 @@ def hear(
     tx.spend({key: 1})
     if record is None:
         return take_desk_turn(tx, said.understood, said.answered, speaker, letters), letters.mails, []
-    claim = said.understood.claim
-    # Ciphertext may travel as it came. A plain mail in a sealed case may not: it talks about what is sealed.
-    clear_in_sealed = record.sealed and said.understood.message.encryption is Encryption.NONE
-    small = claim.size_bytes <= said.mailbox.notices.attachment_limit_bytes
     journal = tuple(tx.journal_after(record.id, said.answered.created_at))
-    attached = small and not claim.partial and not clear_in_sealed
+    attached = travels_along(said.mailbox, said.understood, sealed=record.sealed)
     turn = Turn(said.understood, record, speaker, said.answered, attached, journal, outward=said.outward)
     heard = replace(take_turn(turn, letters), outlook=outlook(record.state, said.mailbox), sealed=record.sealed)
     return heard, letters.mails, []

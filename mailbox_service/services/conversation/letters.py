@@ -18,6 +18,8 @@ from mailbox_service.services.ports import CaseRecord, MessageId, NewMail, Threa
 # Nothing of these can go out for a sealed case; what they would say is replaced by "there is news".
 _FOR_REPORTERS = frozenset(Mail) - {Mail.CHANGED, Mail.WITHDRAWAL, Mail.REMINDER}
 
+NO_THREAD = ThreadIds(None, ())
+
 
 @dataclass(frozen=True, slots=True)
 class Enclosure:
@@ -165,7 +167,14 @@ class Letters:
                 )
             )
 
-    def outside(self, cause: str, kind: str, address: str, context: dict[str, object]) -> None:
+    def outside(
+        self,
+        cause: str,
+        kind: str,
+        address: str,
+        context: dict[str, object],
+        thread: ThreadIds = NO_THREAD,
+    ) -> None:
         """One mail to a maintainer that belongs to no single case."""
         self.mails.append(
             self.correspondence.in_case(
@@ -176,7 +185,7 @@ class Letters:
                 Party.MAINTAINER.value,
                 context,
                 case=None,
-                thread=ThreadIds(None, ()),
+                thread=thread,
             )
         )
 

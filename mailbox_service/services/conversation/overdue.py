@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mailbox_service.core.authority import Evidence
-from mailbox_service.core.case import Audience, Clock, Due, Event, Party, due, next_due
+from mailbox_service.core.case import Audience, Clock, Due, Party, due, next_due
 from mailbox_service.core.evidence import Authentication, AuthResult
 from mailbox_service.services.conversation import contexts
-from mailbox_service.services.conversation.casework import Work
+from mailbox_service.services.conversation.casework import Work, reporter_wrote
 from mailbox_service.services.conversation.letters import Letters, Words
 from mailbox_service.services.conversation.speakers import Speaker
-from mailbox_service.services.correspondence import Correspondence
+from mailbox_service.services.correspondence import LISTED_LINES, Correspondence
 from mailbox_service.services.mailboxes import Mailboxes, written_moment
 from mailbox_service.services.ports import CaseRecord, NewMail, Transaction
 
@@ -21,7 +21,6 @@ from mailbox_service.services.ports import CaseRecord, NewMail, Transaction
 CASES_AT_ONCE = 500
 # More reminders than these come in one mail: after a flood of reports nobody wants as many reminders.
 REMINDERS_APART = 5
-LISTED = 60
 
 THE_SERVICE = Speaker(
     Party.SERVICE,
@@ -77,7 +76,7 @@ def fall_due(tx: Transaction, mailboxes: Mailboxes, correspondence: Corresponden
 
 def _fallen(record: CaseRecord, item: Due, letters: Letters, reminders: list[Reminder]) -> CaseRecord:
     letters.cause = f"case:{record.state.ref}/due/{item.key}"
-    if item.action is None or _wrote_meanwhile(record, letters):
+    if item.action is None or reporter_wrote(letters.tx, record, record.state.since):
         # Whoever closed the case now would tell a person who answered that they did not.
         sentence = SENTENCES.get(item.clock, "") if item.action is None else UNANSWERED
         only = letters.owner_of(record) if item.to is Audience.OWNER else ""
@@ -88,12 +87,6 @@ def _fallen(record: CaseRecord, item: Due, letters: Letters, reminders: list[Rem
     letters.tell(work, Words(), "the service")
     work.write(letters.tx, {"due": item.key})
     return letters.tx.case_for_update(record.id)
-
-
-def _wrote_meanwhile(record: CaseRecord, letters: Letters) -> bool:
-    theirs = {address.lower() for address in record.state.reporters}
-    since = letters.tx.journal_after(record.id, record.state.since)
-    return any(entry.event is Event.MESSAGE_ADDED and entry.actor.lower() in theirs for entry in since)
 
 
 def _remind(reminder: Reminder, letters: Letters) -> None:
@@ -113,7 +106,7 @@ def _remind_together(reminders: Sequence[Reminder], letters: Letters) -> None:
         records = list({one.record.id: one.record for one in theirs}.values())
         if records:
             context = letters.mailbox.identity() | {
-                "cases": [contexts.listed(record, letters.mailbox) for record in records[:LISTED]],
-                "more": max(len(records) - LISTED, 0),
+                "cases": [contexts.listed(record, letters.mailbox) for record in records[:LISTED_LINES]],
+                "more": max(len(records) - LISTED_LINES, 0),
             }
             letters.outside(f"due/{theirs[0].cause}", "reminders", maintainer.address, context)

@@ -76,9 +76,7 @@ def read_request(
     """
     new = newly_written_in(message, mailbox)
     if message.text_is_html and new.text.lstrip().startswith("/"):
-        return Misread(
-            ("commands are read from plain text only, and this mail has none: please send it as plain text",)
-        )
+        return Misread((HTML_ONLY,))
     commands = parse(new, context)
     if isinstance(commands, Misread):
         return commands
