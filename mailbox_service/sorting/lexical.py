@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import exp
+from math import exp, fsum
 from typing import Final
 
 from mailbox_service.sorting import Outcome, Reason, Sortable, Verdict
@@ -25,6 +25,7 @@ from mailbox_service.sorting.tables import (
     SPAM,
     Hit,
     Lexicon,
+    hit_of,
     lexicon,
 )
 
@@ -161,14 +162,15 @@ class _Evidence:
             if net > 0:
                 nets.append(net)
         self.security = _decayed(nets, PIECE_DECAY)
-        self.ordinary = sum(h.weight for h in self._found if h.towards in (NOT_SECURITY, ORDINARY_SUBJECT))
+        # Exact: 0.1 + 0.3 + 0.6 must be 1.0 in whatever order they come.
+        self.ordinary = fsum(h.weight for h in self._found if h.towards in (NOT_SECURITY, ORDINARY_SUBJECT))
         self.purpose = any(
             h.weight >= PURPOSE_FROM and h.towards in (NOT_SECURITY, ORDINARY_SUBJECT) for h in self._found
         )
         self.spam = _decayed((hit.weight for hit in spam), SPAM_DECAY)
         self._found.update((hit, hit.weight) for hit in spam)
         self._found.update(
-            (hit._replace(towards=SECURITY), HINT_WEIGHT) for hit in self.hints if hit not in self._found
+            (hit_of(hit.label, SECURITY, hit.weight), HINT_WEIGHT) for hit in self.hints if hit not in self._found
         )
 
     def _piece(self, hits: set[Hit], quoted: bool) -> float:
@@ -216,9 +218,10 @@ def unread_because(mail: Sortable, reading: Reading) -> str | None:
         return "no readable text"
     if reading.other_script > max(10, reading.known_script // 10):
         return "a language the lexicon does not know"
-    known = sum(piece.known for piece in reading.pieces)
-    other = sum(piece.other for piece in reading.pieces)
-    foreign = any(piece.other >= 3 and piece.other > piece.known for piece in reading.pieces)
+    counts = [reading.common(piece) for piece in reading.pieces]
+    known = sum(known for known, _ in counts)
+    other = sum(other for _, other in counts)
+    foreign = any(other >= 3 and other > known for known, other in counts)
     unknown = words >= UNKNOWN_FROM_WORDS and known < UNKNOWN_KNOWN_SHARE * words and reading.known_script < 6
     if foreign or unknown or (other > known):
         return "a language the lexicon does not know"

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final, NamedTuple
 
 from mailbox_service.sorting.hints import (
@@ -45,12 +46,22 @@ NEUTRAL: Final = 0.1
 HINT_WEIGHT: Final = 0.5
 
 
-class Hit(NamedTuple):
-    """A term of the tables: our label, what it speaks for, and its log-odds."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Hit:
+    """A term of the tables: our label, what it speaks for, and its log-odds.
+
+    Made by `hit_of`, so that equal ones are the same one: sets of them are what the sorter's time goes into.
+    """
 
     label: str
     towards: str
     weight: float
+
+
+@cache
+def hit_of(label: str, towards: str, weight: float) -> Hit:
+    """The hit of these values."""
+    return Hit(label, towards, weight)
 
 
 class Phrase(NamedTuple):
@@ -128,6 +139,10 @@ class Lexicon:
         self._add_ideas()
         self._add_terms()
         self._add_hints()
+        # The few that can stand in a sentence of ASCII.
+        self.unspaced_ascii = [
+            one for key, known in self.unspaced.items() if len(key) > 1 for one in known if one[0].isascii()
+        ]
         known = {normalise(word) for table in KNOWN_LANGUAGES.values() for word in table.split()}
         for word in known:
             self._word(word).known = 1
@@ -137,9 +152,9 @@ class Lexicon:
             if not (entry.ideas or entry.hits or entry.phrases):
                 self.words[word] = KNOWN if entry.known else OTHER
         self.rules = tuple(
-            (self._mask(wanted), self._mask(unwanted), Hit(f'says "{label}"', SECURITY, weight))
+            (self._mask(wanted), self._mask(unwanted), hit_of(f'says "{label}"', SECURITY, weight))
             for wanted, unwanted, weight, label in RULES_IN_USE
-        ) + tuple((self._mask(wanted), 0, Hit(f'hint "{label}"', HINT, HINT_WEIGHT)) for wanted, label in HINT_RULES)
+        ) + tuple((self._mask(wanted), 0, hit_of(f'hint "{label}"', HINT, HINT_WEIGHT)) for wanted, label in HINT_RULES)
 
     def _add_ideas(self) -> None:
         for idea, table in (*IDEAS.items(), *HINT_IDEAS.items()):
@@ -154,17 +169,17 @@ class Lexicon:
         for towards, table in _TERMS:
             for weight, entry in _entries(table):
                 kind = "phrase" if " " in entry else "word"
-                self._add(entry, 0, Hit(f'{kind} "{entry.rstrip("*")}"', towards, weight))
+                self._add(entry, 0, hit_of(f'{kind} "{entry.rstrip("*")}"', towards, weight))
         for towards, table in ((NOT_SECURITY, NOT_UNSPACED), (SPAM, SPAM_UNSPACED)):
             for weight, entry in _entries(table):
-                self._add_unspaced(entry, 0, Hit(f'word "{entry}"', towards, weight))
+                self._add_unspaced(entry, 0, hit_of(f'word "{entry}"', towards, weight))
 
     def _add_hints(self) -> None:
         for line in HINT_TERMS.strip().splitlines():
             for entry in line.split("|"):
-                self._add(entry.strip(), 0, Hit(f'hint "{entry.strip().rstrip("*")}"', HINT, HINT_WEIGHT))
+                self._add(entry.strip(), 0, hit_of(f'hint "{entry.strip().rstrip("*")}"', HINT, HINT_WEIGHT))
         for literal in HINT_UNSPACED.strip().replace("\n", "|").split("|"):
-            self._add_unspaced(literal, 0, Hit(f'hint "{literal}"', HINT, HINT_WEIGHT))
+            self._add_unspaced(literal, 0, hit_of(f'hint "{literal}"', HINT, HINT_WEIGHT))
 
     def _mask(self, ideas: str) -> int:
         return sum(self.idea_bits[idea] for idea in ideas.split())
@@ -172,19 +187,19 @@ class Lexicon:
     def _word(self, word: str) -> Entry:
         return self.words.setdefault(word, Entry())
 
-    def _add(self, entry: str, ideas: int, hit: Hit | None) -> None:
+    def _add(self, entry: str, ideas: int, found: Hit | None) -> None:
         words = [(w.rstrip("*"), w.endswith("*")) for w in normalise(entry).replace("-", " ").split()]
         words = [(part, stem) for w, stem in words for part in WORD.findall(w)]
         (first, stem), rest = words[0], tuple(words[1:])
         target = self._stem(first) if stem else self._word(first)
         if rest:
             key = rest[0][0][:STEM_KEY]
-            target.phrases[key] = (*target.phrases.get(key, ()), Phrase(rest, ideas, hit))
+            target.phrases[key] = (*target.phrases.get(key, ()), Phrase(rest, ideas, found))
         else:
             target.ideas |= ideas
-            if hit:
-                target.hits += (hit,)
-                target.loud = target.loud or hit.weight > NEUTRAL
+            if found:
+                target.hits += (found,)
+                target.loud = target.loud or found.weight > NEUTRAL
 
     def _stem(self, stem: str) -> Entry:
         if len(stem) < STEM_KEY:
@@ -196,15 +211,17 @@ class Lexicon:
         known.append((stem, Entry()))
         return known[-1][1]
 
-    def _add_unspaced(self, literal: str, ideas: int, hit: Hit | None) -> None:
+    def _add_unspaced(self, literal: str, ideas: int, found: Hit | None) -> None:
         literal = normalise(literal)
-        self.unspaced.setdefault(literal[:2], []).append((literal, ideas, hit))
+        self.unspaced.setdefault(literal[:2], []).append((literal, ideas, found))
 
     def ideas_met(self, mask: int) -> frozenset[Hit]:
         """What the ideas in `mask`, met in one sentence, say."""
         met = self._rules_met.get(mask)
         if met is None:
-            met = frozenset(hit for want, unwanted, hit in self.rules if mask & want == want and not mask & unwanted)
+            met = frozenset(
+                found for want, unwanted, found in self.rules if mask & want == want and not mask & unwanted
+            )
             if len(self._rules_met) < _MET_LIMIT:
                 self._rules_met[mask] = met
         return met

@@ -39,6 +39,14 @@ def test_a_word_that_is_not_known_weighs_what_its_runs_of_letters_do() -> None:
     assert WORDS.weights("links") == pytest.approx((0.002 * len(runs("links")), 0))
 
 
+def test_runs_weigh_both_ways_each_by_itself() -> None:
+    tables = [array("b", (number * step % 256 - 128 for number in range(RUN_BUCKETS))) for step in (37, 101)]
+    no_words = Words(array("I"), array("b"), array("b"), (tables[0], tables[1]))
+    for word in ("links", "a", "漏洞", "0x4de50a39", "x" * 40):
+        wanted = [0.002 * sum(table[bucket] for bucket in runs(word)) for table in tables]
+        assert no_words.weights(word) == pytest.approx(wanted)
+
+
 @pytest.mark.parametrize(
     ("text", "data", "reason"),
     [

@@ -15,8 +15,9 @@ from mailbox_service.sorting import Outcome, Sortable, Verdict
 from mailbox_service.sorting import lexical as module
 from mailbox_service.sorting import reading as reading_module
 from mailbox_service.sorting.lexical import LexicalSorter
-from mailbox_service.sorting.reading import Reading, paragraphs
-from mailbox_service.sorting.tables import Lexicon
+from mailbox_service.sorting.reading import Reading, paragraphs, signals_in
+from mailbox_service.sorting.tables import WORD, Lexicon, hit_of, lexicon
+from mailbox_service.sorting.terms import SIGNALS
 
 SORTER = LexicalSorter()
 MISSED = (Outcome.NOT_SECURITY, Outcome.SPAM)
@@ -237,6 +238,34 @@ def test_work_is_bounded_whatever_the_size(unit: str, monkeypatch: pytest.Monkey
 def test_paragraphs_are_cut_at_blank_lines_and_where_quoting_begins() -> None:
     text = "one\ntwo\n\n> three\n> four\nfive"
     assert list(paragraphs(text)) == [("one\ntwo", False), ("three\nfour", True), ("five", False)]
+
+
+@given(st.text(st.characters(codec="ascii")))
+def test_text_of_ascii_is_cut_into_the_words_that_unicode_says_it_has(text: str) -> None:
+    reading = Reading(lexicon())
+    reading.read(text.lower())
+    assert set().union(*(piece.bag for piece in reading.pieces)) == set(WORD.findall(text.lower()))
+
+
+def test_what_stands_in_a_mail_twice_is_read_once_and_counts_twice() -> None:
+    text, same = "the login\nof others\n\n> the login of others", "the login of others"
+    reading = Reading(lexicon()).of(Sortable("", (text, same, "the login of all")))
+    first, quoted, again, other = reading.pieces
+    assert again is first and quoted is not first and other is not first
+    assert first.hits == quoted.hits and first.masks == quoted.masks
+
+
+def test_the_last_piece_of_all_is_shared_with_no_other() -> None:
+    reading = Reading(lexicon())
+    reading.read("\n\n".join(["one word"] * (reading_module.PIECE_LIMIT + 5) + ["another"]))
+    assert len(reading.pieces) == reading_module.PIECE_LIMIT
+    assert reading.pieces[0].bag == {"one", "word"}
+    assert reading.pieces[-1].bag == {"one", "word", "another"}
+
+
+@pytest.mark.parametrize(("literal", "weight", "label"), SIGNALS)
+def test_every_signal_is_found(literal: str, weight: float, label: str) -> None:
+    assert hit_of(f"signal: {label}", "security", weight) in signals_in(f"a {literal} b")
 
 
 def test_every_entry_of_the_tables_can_be_met() -> None:

@@ -11,11 +11,11 @@ from binascii import crc32
 from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
-from typing import Final
+from typing import Final, NamedTuple
 
 from mailbox_service.sorting import Sortable
 from mailbox_service.sorting.reading import Reading, filename_hits, signals_in
-from mailbox_service.sorting.tables import Hit, lexicon
+from mailbox_service.sorting.tables import Hit, Lexicon, lexicon
 
 # Runs of letters: what inflected forms of a word, and its relatives in other languages, have in common.
 RUN_CHARS: Final = (3, 4, 5)
@@ -27,15 +27,13 @@ _WORDS_LEAST: Final = 10
 # A part of a mail is weighed by itself if it has as many words as this.
 PART_WORDS: Final = 8
 _MEMO_LIMIT: Final = 4096
-
 _RUN_PLACES: Final = [
     [(size, start) for size in RUN_CHARS for start in range(length - size + 1)] for length in range(RUN_WORD_CHARS + 3)
 ]
 _RUNS_TOGETHER: Final = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ud7ff\uf900-\ufaff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A stretch of a mail, or all of it."""
 
     words: set[str]  # distinct; two letters each where words run together
@@ -47,7 +45,7 @@ class Look:
     """A mail as the model sees it."""
 
     whole: Part
-    parts: list[Part]  # paragraphs, long ones cut; none where there is only one
+    parts: list[Part]  # paragraphs, long ones cut, each once; none where there is only one
     reading: Reading
 
 
@@ -87,35 +85,22 @@ class FeatureReader:
 
     def __init__(self) -> None:
         self._lexicon = lexicon()
-        self._ideas = {bit: idea.replace("_", " ") for idea, bit in self._lexicon.idea_bits.items()}
-        self._met: dict[int, frozenset[str]] = {}
         self.names = _Names()  # of the hits met so far
+        self._marks = _Marks(self._lexicon, self.names)
 
     def look(self, mail: Sortable) -> Look:
         """The words and marks of the mail and of its parts."""
         reading = Reading(self._lexicon).of(mail)
-        found = [
-            Part(apart(piece.bag), set(map(self.names.__getitem__, piece.hits)).union(*map(self._marks, piece.masks)))
-            for piece in reading.pieces
-        ]
+        found = []
+        for piece in dict.fromkeys(reading.pieces):
+            in_piece = set(map(self.names.__getitem__, piece.hits))
+            in_piece.update(*map(self._marks.__getitem__, piece.masks))
+            found.append(Part(piece.bag if piece.ascii else apart(piece.bag), in_piece))
         marks = {self.names[hit] for text in reading.texts for hit in signals_in(text)}
         marks.update(map(self.names.__getitem__, filename_hits(mail, self._lexicon)))
         whole = Part(set().union(*(part.words for part in found)), marks.union(*(part.marks for part in found)))
         parts = [part for part in found if len(part.words) >= PART_WORDS]
-        return Look(whole, parts if len(found) > 1 else [], reading)
-
-    def _marks(self, mask: int) -> frozenset[str]:
-        """The marks of a sentence in which the ideas of `mask` met."""
-        met = self._met.get(mask)
-        if met is None:
-            ideas = [name for bit, name in self._ideas.items() if mask & bit]
-            names = [f"idea: {idea}" for idea in ideas]
-            names += [f"ideas: {a} + {b}" for i, a in enumerate(ideas) for b in ideas[i + 1 :]]
-            names += map(self.names.__getitem__, self._lexicon.ideas_met(mask))
-            met = frozenset(names)
-            if len(self._met) < _MEMO_LIMIT:
-                self._met[mask] = met
-        return met
+        return Look(whole, parts if len(reading.pieces) > 1 else [], reading)
 
 
 class _Names(dict[Hit, str]):
@@ -124,3 +109,23 @@ class _Names(dict[Hit, str]):
     def __missing__(self, hit: Hit) -> str:
         name = self[hit] = f"{hit.towards}: {hit.label}"
         return name
+
+
+class _Marks(dict[int, frozenset[str]]):
+    """The marks of a sentence, by the ideas that met in it."""
+
+    def __init__(self, lexicon: Lexicon, names: _Names) -> None:
+        super().__init__()
+        self._ideas = {bit: idea.replace("_", " ") for idea, bit in lexicon.idea_bits.items()}
+        self._ideas_met = lexicon.ideas_met
+        self._names = names
+
+    def __missing__(self, mask: int) -> frozenset[str]:
+        ideas = [name for bit, name in self._ideas.items() if mask & bit]
+        names = [f"idea: {idea}" for idea in ideas]
+        names += [f"ideas: {a} + {b}" for i, a in enumerate(ideas) for b in ideas[i + 1 :]]
+        names += map(self._names.__getitem__, self._ideas_met(mask))
+        met = frozenset(names)
+        if len(self) < _MEMO_LIMIT:
+            self[mask] = met
+        return met

@@ -25,6 +25,8 @@ _SECTIONS: Final = ("report", "spam", "verdict", "thresholds")
 # Weights of words and runs are kept in a byte each, in steps of this much.
 WORD_STEP: Final = 0.01
 RUN_STEP: Final = 0.002
+# More than the runs of a word can weigh, in steps.
+_HALF: Final = 1 << 15
 
 
 class ModelError(MailboxServiceError):
@@ -38,6 +40,8 @@ class Words:
         self._hashes = hashes  # sorted
         self._weights = (report, spam)
         self._runs = runs  # of a report, of spam: by bucket
+        # Both in one number, so that one sum gives both.
+        self._both = array("i", (report + 2 * _HALF * spam for report, spam in zip(*runs, strict=True)))
 
     def known(self, word: str) -> bool:
         """Is it one of the words of the model's languages?"""
@@ -53,9 +57,9 @@ class Words:
         place = self._place(word)
         if place is not None:
             return self._weights[0][place] * WORD_STEP, self._weights[1][place] * WORD_STEP
-        buckets = runs(word)
-        report, spam = (sum(map(table.__getitem__, buckets)) * RUN_STEP for table in self._runs)
-        return report, spam
+        both = sum(map(self._both.__getitem__, runs(word)))
+        report = (both + _HALF) % (2 * _HALF) - _HALF
+        return report * RUN_STEP, (both - report) // (2 * _HALF) * RUN_STEP
 
     def dumps(self) -> bytes:
         """As `words.bin` holds it: the same in every machine."""

@@ -25,21 +25,34 @@ REPORT: Final = 0
 SPAM: Final = 1
 
 
-class _Weights(dict[str, complex]):
-    """What each word met counts, looked up when it is first met: for a report, and as imaginary part for spam, so that
-    one sum gives both. Forgets all when it is full."""
+class _Weights:
+    """What each word met counts, looked up when it is first met: for a report, and for spam."""
 
     def __init__(self, words: Words) -> None:
-        super().__init__()
         self._words = words
+        self.of = (_Met(self, REPORT), _Met(self, SPAM))
 
-    def __missing__(self, word: str) -> complex:
+    def meet(self, word: str) -> tuple[float, float]:
+        """Its weights, from now on known. Forgets all when it is full."""
         if len(word) > _WORD_CHARS:
-            return 0j
-        if len(self) >= _MEMO_LIMIT:
-            self.clear()
-        value = self[word] = complex(*self._words.weights(word))
-        return value
+            return 0.0, 0.0
+        if len(self.of[REPORT]) >= _MEMO_LIMIT:
+            for met in self.of:
+                met.clear()
+        weights = self._words.weights(word)
+        self.of[REPORT][word], self.of[SPAM][word] = weights
+        return weights
+
+
+class _Met(dict[str, float]):
+    """The weights of the words met, one way."""
+
+    def __init__(self, weights: _Weights, towards: int) -> None:
+        super().__init__()
+        self._meet, self._towards = weights.meet, towards
+
+    def __missing__(self, word: str) -> float:
+        return self._meet(word)[self._towards]
 
 
 class _Known(dict[str, bool]):
@@ -81,32 +94,27 @@ class Scorer:
     def __init__(self, model: Model) -> None:
         self._marks = (_Marks(model.report), _Marks(model.spam))
         self._words = model.words
-        self._weights = _Weights(model.words)
+        self._weights = _Weights(model.words).of
         self._look_up = lexicon().look_up
         self._known = _Known(model.words)
 
     def scores(self, look: Look) -> Scores:
         """Of a report: of the whole mail or of its loudest part, whichever is louder. Of spam: of the whole mail."""
-        whole = self._sum(look.whole)
-        loudest, best = look.whole, self._report(look.whole, whole)
+        loudest, best = look.whole, self.report(look.whole)
         for part in look.parts:
             score = self.report(part) - PART_DISCOUNT
             if score > best:
                 loudest, best = part, score
-        marks = self._marks[SPAM]
-        spam = marks["bias"] + whole.imag + sum(map(marks.__getitem__, look.whole.marks))
-        return Scores(_bounded(best), _bounded(spam), loudest)
+        return Scores(_bounded(best), _bounded(self._score(look.whole, SPAM)), loudest)
 
     def report(self, part: Part) -> float:
         """The log-odds that a mail of this part alone is a report."""
-        return self._report(part, self._sum(part))
+        return self._score(part, REPORT)
 
-    def _report(self, part: Part, words: complex) -> float:
-        marks = self._marks[REPORT]
-        return marks["bias"] + words.real + sum(map(marks.__getitem__, part.marks))
-
-    def _sum(self, part: Part) -> complex:
-        return scale(len(part.words)) * sum(map(self._weights.__getitem__, part.words), 0j)
+    def _score(self, part: Part, towards: int) -> float:
+        marks, weights = self._marks[towards], self._weights[towards]
+        words = scale(len(part.words)) * sum(map(weights.__getitem__, part.words))
+        return marks["bias"] + words + sum(map(marks.__getitem__, part.marks))
 
     def share_known(self, words: set[str]) -> float:
         """How many of the words are words of the languages that the model was made with."""
@@ -119,13 +127,13 @@ class Scorer:
         the company they keep. Half of the places are for terms of the tables: people can judge these.
         """
         share = scale(len(part.words))
-        marks, weights = self._marks[towards], self._weights
-        found = [((weights[word].imag if towards else weights[word].real) * share, word, True) for word in part.words]
-        found += [(marks[mark], mark, False) for mark in part.marks]
-        return (
-            self._named(sorted((one for one in found if one[0] >= least), reverse=True), count),
-            self._named(sorted(one for one in found if one[0] <= -least), count),
-        )
+        marks, weights = self._marks[towards], self._weights[towards]
+        # A mark is no word: a third value tells them apart.
+        found = [(weight, word, True) for word in part.words if not -least < (weight := weights[word] * share) < least]
+        found += [(weight, mark, False) for mark in part.marks if not -least < (weight := marks[mark]) < least]
+        found.sort()
+        against = [one for one in found if one[0] < 0]
+        return self._named(found[: len(against) - 1 if against else None : -1], count), self._named(against, count)
 
     def _named(self, found: list[tuple[float, str, bool]], count: int) -> _Weighed:
         terms = [(weight, name) for weight, name, is_word in found if not is_word and not name.startswith(_IDEAS)]
