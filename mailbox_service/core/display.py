@@ -30,6 +30,8 @@ def harmless(text: str, *, keep_newlines: bool = False) -> str:
 
     With `keep_newlines` LF stays (CRLF and CR become LF), else every line break becomes one blank. Idempotent.
     """
+    if text.isascii() and text.isprintable():
+        return text
     text = _LINE_BREAKS.sub("\n", text).replace("\t", "    ")
     if not keep_newlines:
         text = text.replace("\n", " ")

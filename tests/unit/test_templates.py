@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 from mailbox_service.adapters.templates import BrokenOverridesError, Templates
+from mailbox_service.adapters.templates import _fill as fill
 from mailbox_service.adapters.templates.contexts import CONTEXTS
 from mailbox_service.errors import TemplateError
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = Templates.load()
 TO_REPORTERS = ("acknowledgement", "acknowledgement_collected", "redirect")
+PIECES = ["a", "word", "é.", "b-", "x" * 40, "x" * 75, " ", " ", " ", "\xa0", "\n"]
 SENTINEL = "Kilimandscharo"
 EVERY = [(name, number) for name in CONTEXTS for number in range(len(CONTEXTS[name]))]
 
@@ -28,6 +31,22 @@ def override(folder: Path, name: str, text: str) -> Path:
     path = folder / f"{name}.txt.j2"
     path.write_text(text)
     return path
+
+
+@given(st.lists(st.sampled_from(PIECES)).map("".join), st.booleans())
+def test_lines_are_filled_as_the_standard_library_fills_them(text: str, item: bool) -> None:
+    initial, further = ("- ", "  ") if item else ("", "")
+    single = " ".join(text.split())
+    for given_text in (text, single):
+        wanted = textwrap.fill(
+            given_text,
+            72,
+            initial_indent=initial,
+            subsequent_indent=further,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        assert fill(given_text, initial, further) == wanted
 
 
 @pytest.mark.parametrize(("name", "number"), EVERY)

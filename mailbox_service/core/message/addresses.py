@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
 from mailbox_service.core.display import harmless
 from mailbox_service.core.message.fields import HEADER_LIST_CHARS, decode_words
@@ -14,6 +16,8 @@ ADDR_SPEC_CHARS = 254  # RFC 5321 §4.5.3.1.3, without the angle brackets
 DISPLAY_NAME_CHARS = 200  # longer than any name; a screen line is 80
 # Every character can be a token. Real address lists stay below five tokens a mailbox.
 _TOKENS = 6_000
+# What is remembered of one mail for the next must be small.
+_REMEMBERED_CHARS: Final = 200
 
 _TOKEN = re.compile(
     r'(?P<blank>[ \t\r\n]+)|(?P<quoted>"(?:[^"\\]++|\\.)*+")|(?P<special>[<>,;:@\[\]()\\"])'
@@ -48,6 +52,16 @@ class Listed:
 
 def read_addresses(value: str) -> Listed:
     """The mailboxes of a raw field value (latin-1), groups opened, at most `ADDRESSES`."""
+    return _remembered(value) if len(value) <= _REMEMBERED_CHARS else _read(value)
+
+
+# Nothing at all and our own address are read several times a mail.
+@lru_cache(maxsize=64)
+def _remembered(value: str) -> Listed:
+    return _read(value)
+
+
+def _read(value: str) -> Listed:
     tokens, clean = _tokens(value)
     found: list[Address] = []
     element: list[Token] = []
