@@ -119,9 +119,10 @@ class Service:
         Raises: ConfigurationError, TemplateError; TemporaryError when the database is away; PermanentError when its
         schema does not fit.
         """
-        database = Database.open(config.database.connection_url())
+        url = config.database.connection_url()
+        database = Database.open(url)
         try:
-            _bring_up_to_date(database, migrate=config.database.migrate_at_start)
+            _bring_up_to_date(database, url, migrate=config.database.migrate_at_start)
             new = secrets.token_hex(16)
             instance, former = database.run(lambda tx: (tx.instance(new), tx.former_instances()))
             return cls(config, database, instance, *former, meter=meter)
@@ -276,15 +277,12 @@ class Service:
             await self.vigil.look()
 
 
-def _bring_up_to_date(database: Database, *, migrate: bool) -> None:
-    # Alembic costs memory and time; a database that is up to date does not need it.
-    from mailbox_service.adapters.database import schema
+def _bring_up_to_date(database: Database, url: str, *, migrate: bool) -> None:
+    from mailbox_service.adapters.database import migrating_apart, schema
 
     if database.run(lambda tx: schema.revision(tx.connection)) == schema.REVISION:
         return
     if not migrate:
         raise PermanentError("the database is not up to date; run `mailbox-service migrate`")
-    from mailbox_service.adapters.database import migrating
-
-    before, after = migrating.migrate(database)
+    before, after = migrating_apart.migrate(url)
     log.info("database migrated", revision=f"{before or 'empty'} to {after}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import stat
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from mailbox_service.adapters.database import migrating, schema
+from mailbox_service.adapters.database import migrating, migrating_apart, schema
 from mailbox_service.adapters.database.storage import Database
 from mailbox_service.adapters.database.tables import metadata
 from mailbox_service.core.case import CaseState, Stage
@@ -144,6 +145,30 @@ def test_cases_on_file_can_be_worked_after_the_coming_of_casework_and_are_there_
         assert database.run(lambda tx: tx.case_for_update(CaseId(1))).state == before
     finally:
         database.close()
+
+
+def test_a_process_of_its_own_migrates_and_tells(empty_url: str) -> None:
+    assert migrating_apart.migrate(empty_url) == (None, schema.REVISION)
+    database = opened(empty_url)
+    try:
+        assert migrating.differences(database) == []
+        assert migrating_apart.migrate(empty_url) == (schema.REVISION, schema.REVISION)
+        database.run(lambda tx: tx.connection.execute(sa.text("update alembic_version set version_num = '9999'")))
+        with pytest.raises(PermanentError, match="newer version"):
+            migrating_apart.migrate(empty_url)
+    finally:
+        database.close()
+
+
+def test_a_database_that_is_away_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(TemporaryError, match="database: cannot open"):
+        migrating_apart.migrate(f"sqlite:///{tmp_path / 'nowhere' / 'mailbox.db'}")
+
+
+def test_a_migration_that_ends_early_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(TemporaryError, match="ended early, with exit code 1"):
+        migrating_apart.migrate(f"sqlite:///{tmp_path / 'mailbox.db'}")
 
 
 def _start(url: str, barrier: object, answers: object) -> None:
