@@ -64,7 +64,7 @@ BATCH_MESSAGES = 80
 # A batch in work and one that waits: enough to overlap, little enough to hold in memory.
 HANDED_OVER_BATCHES = 1
 # What of one batch is held in memory at once; a larger message makes a batch of its own.
-BATCH_BYTES = 4_000_000
+BATCH_BYTES = 2_000_000
 # A thread is not worth its start for so little: a fifth of a millisecond's work.
 DIGESTED_AT_ONCE_BYTES = 100_000
 # What is understood, or about to be, waits while the batch before it is concluded.

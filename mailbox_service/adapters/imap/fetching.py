@@ -18,7 +18,7 @@ T = TypeVar("T")
 # Measured: 50 messages a FETCH are more than twice as fast as one, more gain little there; a transaction for more is
 # cheaper. Memory grows with bytes, not with messages.
 BATCH_MESSAGES = 80
-BATCH_BYTES = 4 * MIB
+BATCH_BYTES = 2 * MIB
 
 # A message above this is fetched in parts, so that no single answer is huge.
 WHOLE_BYTES = 8 * MIB
