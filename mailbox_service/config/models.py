@@ -257,6 +257,7 @@ class Maintainer(Section):
 
     name: Line
     address: Address
+    signed_only: bool = False
 
 
 class MailboxLimits(Section):
@@ -295,6 +296,7 @@ class Mailbox(Section):
     dkim: bool = True
     reply_to: ReplyAddress | None = None
     maintainers: tuple[Maintainer, ...]
+    strict: bool = False
     reference: str = "SEC-{year}-{number:04d}"
     time_zone: Zone = "UTC"
     working_days: tuple[Day, ...] = DAYS[:5]
@@ -374,6 +376,13 @@ class Mailbox(Section):
         if found:
             raise problems(found)
         return people
+
+    @field_validator("strict")
+    @classmethod
+    def _two_people(cls, strict: bool, info: ValidationInfo) -> bool:
+        if strict and len(info.data.get("maintainers", (None, None))) < 2:
+            raise problem("needs two maintainers: what cannot be undone takes the signatures of both; add another one")
+        return strict
 
     @field_validator("reference")
     @classmethod
@@ -516,6 +525,9 @@ class Config(Section):
         if doors is not None and (doors.lmtp or doors.smtp):
             found += _shared_addresses(mailboxes)
         found += _colliding_references(mailboxes)
+        openpgp: OpenPgp | None = info.data.get("openpgp")
+        if openpgp is not None and openpgp.folder is None:
+            found += _signatures_wanted(mailboxes)
         if found:
             raise problems(found)
         return mailboxes
@@ -540,6 +552,18 @@ def _shared_addresses(mailboxes: tuple[Mailbox, ...]) -> list[tuple[Location, st
         for at, mailbox in enumerate(mailboxes)
         for index, alias in enumerate(mailbox.aliases)
         if any(alias.lower() in other.own_addresses for other in mailboxes if other is not mailbox)
+    ]
+
+
+def _signatures_wanted(mailboxes: tuple[Mailbox, ...]) -> list[tuple[Location, str]]:
+    """Where signatures are asked for that nobody could verify."""
+    text = "asks for signatures, and no OpenPGP is configured to verify them; name a folder in openpgp.folder"
+    found: list[tuple[Location, str]] = [((at, "strict"), text) for at, one in enumerate(mailboxes) if one.strict]
+    return found + [
+        ((at, "maintainers", index, "signed_only"), text)
+        for at, mailbox in enumerate(mailboxes)
+        for index, person in enumerate(mailbox.maintainers)
+        if person.signed_only
     ]
 
 

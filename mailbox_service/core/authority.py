@@ -18,15 +18,26 @@ class Permission(StrEnum):
     UNVERIFIED = "unverified"  # kept and shown as nobody's word for sure; nothing is done and nobody answered
 
 
+class Demand(StrEnum):
+    """How much the configuration asks of a person before a mail of theirs counts."""
+
+    STANDARD = "standard"
+    SIGNED = "signed"  # nothing less than a signature (a maintainer's `signed_only`)
+    STRICT = "strict"  # the same for all but looking, and a second person's for what cannot be undone
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What proves who wrote a mail. The kinds are those of docs/security.md: T, M, C; P comes with signatures."""
+    """What proves who wrote a mail. The kinds are those of docs/security.md: P, T, M, C."""
 
     token: bool  # T: it answers a mail of ours that went to this very address
     authentication: Authentication  # M, where it passed
     obtainable: bool  # whether M can be had at all: else C stands in for it
     confirmed: bool = False  # C: a question sent to the registered address was answered
     on_host: bool = False  # not by mail at all: whoever may run commands on the host may do everything
+    signature: bool = False  # P: signed by the key that is pinned to them, for the first time, since the answered mail
+    seconded: bool = False  # another maintainer has confirmed it with P
+    demand: Demand = Demand.STANDARD
 
     @property
     def authenticated(self) -> bool:
@@ -34,11 +45,27 @@ class Evidence:
         return self.authentication.result is AuthResult.PASS
 
     @property
+    def proven(self) -> bool:
+        """Whether the mail is theirs for sure, as far as that can be known without asking."""
+        return self.signature or (self.authenticated and self.demand is Demand.STANDARD)
+
+    @property
+    def disowned(self) -> bool:
+        """Whether the From is somebody else's: its domain says so, and no signature says otherwise."""
+        return self.authentication.result is AuthResult.FAIL and not self.signature
+
+    @property
     def label(self) -> str:
-        """`T+M`, as the journal names it; `none` for no proof."""
+        """`T+M`, as the journal names it; `none` for no proof. P2 is a second maintainer's signature."""
         if self.on_host:
             return "host"
-        kinds = (("T", self.token), ("M", self.authenticated), ("C", self.confirmed))
+        kinds = (
+            ("P", self.signature),
+            ("T", self.token),
+            ("M", self.authenticated),
+            ("C", self.confirmed),
+            ("P2", self.seconded),
+        )
         return "+".join(kind for kind, there in kinds if there) or "none"
 
 
@@ -46,7 +73,12 @@ def permission(weight: Weight, evidence: Evidence) -> Permission:
     """What the proof allows. A From that failed authentication is somebody else's: not even a question goes out."""
     if evidence.on_host:
         return Permission.DO
-    if not evidence.token or evidence.authentication.result is AuthResult.FAIL:
+    if not evidence.token or evidence.disowned:
+        return Permission.UNVERIFIED
+    if evidence.signature:
+        alone = evidence.demand is not Demand.STRICT or weight is not Weight.IRREVERSIBLE
+        return Permission.DO if alone or evidence.seconded else Permission.CONFIRM
+    if evidence.demand is Demand.SIGNED or (evidence.demand is Demand.STRICT and weight is not Weight.READ):
         return Permission.UNVERIFIED
     known = evidence.authenticated or (evidence.confirmed and not evidence.obtainable)
     match weight:

@@ -22,6 +22,7 @@ class Contact:
 class Maintainer:
     name: str
     address: str
+    signed_only: bool = False  # nothing less than a signature counts (core/authority, Demand.SIGNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Mailbox:
     project_name: str
     team_address: str
     maintainers: tuple[Maintainer, ...]
+    strict: bool = False  # maintainers sign what they ask for (core/authority, Demand.STRICT)
     aliases: tuple[str, ...] = ()
     contacts: tuple[Contact, ...] = ()
     policy_url: str | None = None

@@ -531,7 +531,7 @@ def test_the_example_loads_once_its_password_files_exist(tmp_path: Path) -> None
     assert isinstance(config.mailboxes[0].imap, Imap)
 
 
-LISTS = {"mailboxes"}
+LISTS = {"mailboxes", "maintainers"}
 NOT_COMPARABLE = {
     ("mailboxes", "imap", "password_env"),  # the minimal configuration has its password there
     ("mailboxes", "limits", "public_providers"),  # too long to repeat
