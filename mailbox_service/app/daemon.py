@@ -153,6 +153,7 @@ class Daemon:
             moved = config.health is not None and config.health != old.config.health
             return service, self._door_of(service) if moved else None
         except BaseException:
+            await service.hang_up()
             if service.database is not old.database:
                 await service.database.dispose()
             raise

@@ -23,7 +23,9 @@ from mailbox_service.app.vigil import VIGIL_SECONDS, disk_trouble, own_keys, sen
 from mailbox_service.app.wiring import (
     alarm_channels,
     authenticator,
+    doors_of,
     imap_source,
+    keyrings,
     listeners,
     mailbox_of,
     smtp_account,
@@ -41,6 +43,7 @@ from mailbox_service.services.metering import NO_METER, Meter
 from mailbox_service.services.outbox import Outbox, SendingPolicy
 from mailbox_service.services.processing import Processing
 from mailbox_service.services.reconciliation import FolderComparison, Reconciliation
+from mailbox_service.services.sealing import Sealing
 from mailbox_service.services.signals import Bell, Pulse
 from mailbox_service.services.vigil import Vigil
 from mailbox_service.sorting.learned.sorter import TrainedSorter
@@ -80,6 +83,8 @@ class Service:
             {m.name: TrainedSorter(m.intent) for m in config.mailboxes},
         )
         self.processor = ChildProcessor(self.processing)
+        self.keyrings = keyrings(config)
+        self.doors = doors_of(self.keyrings, config)
         self.intake = Intake(
             database,
             self.mailboxes,
@@ -100,6 +105,7 @@ class Service:
             SendingPolicy(config.outbox.max_per_hour, config.outbox.retry_first, config.outbox.retry_max),
             mails_waiting=mails_waiting,
             meter=meter,
+            sealing=Sealing(self.processing, self.doors) if self.doors else None,
         )
         self.clocks = Clocks(database, self.mailboxes, correspondence, timing, mails_waiting=mails_waiting)
         self.alarms, self.vigil = self._watch_over(correspondence, timing, mails_waiting)
@@ -162,7 +168,7 @@ class Service:
             self.outbox.stop()
             await asyncio.wait([sender, asyncio.create_task(self.intake.drained())], timeout=SHUTDOWN_SECONDS / 2)
             ended = await end([worker, sender]) and ended
-            await self._hang_up()
+            await self.hang_up()
         return ended
 
     @property
@@ -189,13 +195,16 @@ class Service:
         return all(polled) and all(marked) and not left["messages"] and not left["mails"]
 
     async def close(self) -> None:
-        await self._hang_up()
+        await self.hang_up()
         await self.database.dispose()
 
-    async def _hang_up(self) -> None:
+    async def hang_up(self) -> None:
+        """Close all but the database."""
         for transport in self.transports.values():
             await transport.close()
         await self.processor.close()
+        if self.keyrings is not None:
+            await asyncio.to_thread(self.keyrings.close)
 
     async def _take_over(self) -> None:
         released = await self.database.transact(lambda tx: tx.release_leases(self.database.identity, now()))

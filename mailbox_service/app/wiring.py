@@ -25,6 +25,7 @@ from mailbox_service.services.alarms import AlarmChannel
 from mailbox_service.services.mailboxes import CanaryPlan, Contact, Mailbox, Maintainer, Notices
 from mailbox_service.services.metering import Meter
 from mailbox_service.services.ports import DeliveryDoor, IntakeDoor, Mark
+from mailbox_service.services.ports.openpgp import OpenPgp
 
 
 def mailbox_of(config: MailboxConfig) -> Mailbox:
@@ -115,6 +116,13 @@ def keyrings(config: Config) -> Homes | None:
 def openpgp_door(homes: Homes, mailbox: MailboxConfig, config: Config) -> GpgDoor:
     """The OpenPGP of one mailbox."""
     return GpgDoor(homes, mailbox.own_addresses, config.openpgp.secret)
+
+
+def doors_of(homes: Homes | None, config: Config) -> dict[str, OpenPgp]:
+    """The OpenPGP of each mailbox; none where there are no keyrings."""
+    if homes is None:
+        return {}
+    return {mailbox.name: openpgp_door(homes, mailbox, config) for mailbox in config.mailboxes}
 
 
 def imap_account(imap: Imap, config: Config) -> ImapAccount:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -30,6 +30,7 @@ from mailbox_service.services.metering import (
     Meter,
 )
 from mailbox_service.services.ports import (
+    CaseId,
     CollectedItem,
     Delivery,
     DeliveryOutcome,
@@ -45,8 +46,10 @@ from mailbox_service.services.ports import (
     Transaction,
     Transport,
 )
-from mailbox_service.services.processing import AUTO_REPLIED
+from mailbox_service.services.ports.openpgp import Pin
+from mailbox_service.services.processing import AUTO_REPLIED, Composition
 from mailbox_service.services.processor import Processor
+from mailbox_service.services.sealing import Sealing, ToSeal
 from mailbox_service.services.signals import Bell, Pulse
 
 log = structlog.get_logger()
@@ -95,6 +98,7 @@ class Claimed:
     rows: Sequence[OutboundClaim]
     attachments: Mapping[OutboundId, bytes]
     lease_until: datetime
+    pins: Mapping[tuple[str, CaseId | None], Sequence[Pin]] = field(default_factory=dict)
     more: bool = False  # some that are due may have been left
 
 
@@ -113,7 +117,9 @@ class Outbox:
         *,
         mails_waiting: Bell,
         meter: Meter = NO_METER,
+        sealing: Sealing | None = None,
     ) -> None:
+        self._sealing = sealing
         self.pulses = tuple(Pulse(STUCK_SECONDS) for _ in range(LANES))
         self._meter = meter
         self._storage, self._mailboxes, self._processor = storage, mailboxes, processor
@@ -158,32 +164,54 @@ class Outbox:
         names = sorted(set(self._mailboxes) & set(self._transports))
         self._more = False
         claimed = await self._storage.transact(
-            lambda tx: claim(tx, now, Lease(self._storage.identity, now + LEASE), names, self._policy.max_per_hour)
+            lambda tx: self._claimed(tx, now, names),
         )
         self._more = claimed.more
         return claimed
 
+    def _claimed(self, tx: Transaction, now: datetime, names: Sequence[str]) -> Claimed:
+        lease = Lease(self._storage.identity, now + LEASE)
+        claimed = claim(tx, now, lease, names, self._policy.max_per_hour)
+        sealing = self._sealing
+        wanted = [c for c in claimed.rows if c.frozen is None and sealing is not None and sealing.takes(c)]
+        pins = {key: tx.pins(*key) for key in {(c.mailbox, c.case_id) for c in wanted}}
+        return replace(claimed, pins=pins)
+
     async def _deliver(self, claimed: Claimed) -> int:
         if claimed.rows:
-            ready = await self._freeze(claimed.rows, claimed.attachments)
+            ready = await self._freeze(claimed)
             await self._send_all(ready, claimed.lease_until)
         return len(claimed.rows)
 
     # --- T5 -----------------------------------------------------------------------------------------------
 
-    async def _freeze(
-        self, claims: Sequence[OutboundClaim], attachments: Mapping[OutboundId, bytes]
-    ) -> list[tuple[OutboundClaim, bytes]]:
+    async def _freeze(self, claimed: Claimed) -> list[tuple[OutboundClaim, bytes]]:
+        claims = claimed.rows
         ready = [(c, c.frozen) for c in claims if c.frozen is not None]
         fresh = [c for c in claims if c.frozen is None]
         if not fresh:
             return ready
-        composed, broken = await self._processor.compose([(c, attachments.get(c.id)) for c in fresh])
+        composed, broken = await self._compose(fresh, claimed)
         if broken:
             await self._settle([_Result(c, Delivery(DeliveryOutcome.TEMPORARY, reason)) for c, reason in broken])
         now = self._timing.clock()
         ours = await self._storage.transact(lambda tx: tx.freeze(composed, now))
         return ready + [(c, data) for c, data in composed if c.id in ours]
+
+    async def _compose(self, fresh: Sequence[OutboundClaim], claimed: Claimed) -> Composition:
+        # What has no OpenPGP costs what it always did: no thread and no list of keys.
+        sealing, raws = self._sealing, claimed.attachments
+        to_seal = [
+            ToSeal(c, raws.get(c.id), claimed.pins.get((c.mailbox, c.case_id), ()))
+            for c in fresh
+            if sealing is not None and sealing.takes(c)
+        ]
+        plain = [(c, raws.get(c.id)) for c in fresh if sealing is None or not sealing.takes(c)]
+        composed, broken = await self._processor.compose(plain) if plain else ([], [])
+        if sealing is not None and to_seal:
+            more, failed = await sealing.compose(to_seal, self._timing.clock())
+            composed, broken = composed + more, broken + failed
+        return composed, broken
 
     # --- sending ------------------------------------------------------------------------------------------
 

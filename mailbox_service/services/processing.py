@@ -65,6 +65,10 @@ class Processing:
 
     def compose_one(self, row: OutboundClaim, attachment: bytes | None) -> bytes:
         """The bytes of one row, the same at every call. Raises: TemplateError, ValueError."""
+        return compose(self.outgoing(row, attachment))
+
+    def outgoing(self, row: OutboundClaim, attachment: bytes | None) -> Outgoing:
+        """What is composed for one row. Raises: TemplateError, ValueError."""
         mailbox = self.mailboxes[row.mailbox]
         files: tuple[OutFile, ...] = ()
         names = row.context.get("pass_on")
@@ -72,24 +76,22 @@ class Processing:
             # A mail of a maintainer: nothing of it but these files may reach anybody else.
             files, attachment = passed_on(attachment, names), None
         rendered = self.renderer.render(row.template, self._context(mailbox, row))
-        return compose(
-            Outgoing(
-                from_address=mailbox.address,
-                from_name=f"{mailbox.project_name} security",
-                to_address=row.recipient,
-                reply_to=self._reply_to(mailbox, row),
-                subject=rendered.subject,
-                body=rendered.body,
-                message_id=row.message_id,
-                date=row.created_at,
-                in_reply_to=row.in_reply_to,
-                references=row.references,
-                auto_submitted="auto-replied" if row.kind in AUTO_REPLIED else "auto-generated",
-                loop_marker=f"{tokens.loop_marker(self.key, mailbox.address)}.{row.kind}",
-                attachment=attachment,
-                attachment_name=f"message-{row.about_message}.eml",
-                files=files,
-            )
+        return Outgoing(
+            from_address=mailbox.address,
+            from_name=f"{mailbox.project_name} security",
+            to_address=row.recipient,
+            reply_to=self._reply_to(mailbox, row),
+            subject=rendered.subject,
+            body=rendered.body,
+            message_id=row.message_id,
+            date=row.created_at,
+            in_reply_to=row.in_reply_to,
+            references=row.references,
+            auto_submitted="auto-replied" if row.kind in AUTO_REPLIED else "auto-generated",
+            loop_marker=f"{tokens.loop_marker(self.key, mailbox.address)}.{row.kind}",
+            attachment=attachment,
+            attachment_name=f"message-{row.about_message}.eml",
+            files=files,
         )
 
     def _reply_to(self, mailbox: Mailbox, row: OutboundClaim, *, outward: bool = False) -> str | None:

@@ -30,8 +30,10 @@ from mailbox_service.services.ports import (
     RawMessage,
     SourceKind,
 )
+from mailbox_service.services.ports.openpgp import OpenPgp
 from mailbox_service.services.processing import Processing
 from mailbox_service.services.processor import Processor, ThreadProcessor
+from mailbox_service.services.sealing import Sealing
 from mailbox_service.services.signals import Bell
 from mailbox_service.sorting import Sortable, Verdict
 from tests.database.setting import NOW
@@ -131,6 +133,7 @@ class Bench:
         processor: Processor | None = None,
         meter: Meter = NO_METER,
         key: TokenKey = KEY,
+        doors: Mapping[str, OpenPgp] | None = None,
     ) -> None:
         self.now = NOW
         self.database, self.mailbox = database, mailbox
@@ -139,7 +142,8 @@ class Bench:
         bell = Bell()
         correspondence = Correspondence(key, lifetime)
         timing = Timing(self.clock, lambda: 0.0)
-        processor = processor or ThreadProcessor(Processing(mailboxes, WordSorter(), TEMPLATES, KEY))
+        processing = Processing(mailboxes, WordSorter(), TEMPLATES, KEY)
+        processor = processor or ThreadProcessor(processing)
         self.intake = Intake(database, mailboxes, processor, correspondence, timing, mails_waiting=bell, meter=meter)
         self.outbox = Outbox(
             database,
@@ -151,6 +155,7 @@ class Bench:
             policy or SendingPolicy(),
             mails_waiting=bell,
             meter=meter,
+            sealing=Sealing(processing, doors) if doors else None,
         )
         self.clocks = Clocks(database, mailboxes, correspondence, timing, mails_waiting=bell)
         self._uid = 0

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from mailbox_service.adapters.openpgp.homes import Homes
-from mailbox_service.adapters.openpgp.listing import MAX_KEY_BYTES, offered, own_keys
+from mailbox_service.adapters.openpgp.listing import MAX_KEY_BYTES, exported, offered, own_keys
 from mailbox_service.adapters.openpgp.runner import OUTPUT_LIMIT_BYTES, Bounds, Ran, run
 from mailbox_service.core.gpg.keys import KeyFacts
 from mailbox_service.core.gpg.status import (
@@ -50,6 +50,7 @@ class GpgDoor:
         self._homes, self._addresses, self._passphrase = homes, addresses, passphrase
         self._bounds = bounds
         self._known: tuple[object, float, list[KeyFacts]] | None = None
+        self._public: tuple[object, PublicKey] | None = None
 
     def own_keys(self) -> list[KeyFacts]:
         self._homes.refreshed()
@@ -57,6 +58,15 @@ class GpgDoor:
         if self._known is None or self._known[0] != state or now - self._known[1] > KNOWN_FOR_SECONDS:
             self._known = (state, now, self._list_own())
         return self._known[2]
+
+    def public_key(self) -> PublicKey | None:
+        for key in self.own_keys():
+            if key.addresses & self._addresses and key.can_secretly("e"):
+                if self._public is None or self._public[0] != self._homes.state:
+                    data = exported(self._homes.refreshed(), key.fingerprint)
+                    self._public = self._homes.state, PublicKey(key.fingerprint, data)
+                return self._public[1]
+        return None
 
     def _list_own(self) -> list[KeyFacts]:
         found = own_keys(self._homes)

@@ -130,6 +130,13 @@ class OpenPgp(Protocol):
         """
         ...
 
+    def public_key(self) -> PublicKey | None:
+        """Of the mailbox's own keys the newest that others can encrypt to; None where there is none.
+
+        Raises: TemporaryError.
+        """
+        ...
+
     def own_keys(self) -> list[KeyFacts]:
         """The mailbox's own keys, newest first. Raises: TemporaryError."""
         ...

@@ -1,0 +1,120 @@
+"""Mails of a mailbox that has OpenPGP keys, composed (T5): signed, and encrypted to whoever has a key that is pinned.
+
+gpg runs here, so this is done in threads of the process that has the keyrings, and not where other mails are composed.
+What is encrypted is put together in memory; what leaves this module, and is frozen, is ciphertext.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from mailbox_service.core.composition import Outgoing, compose
+from mailbox_service.core.openpgp import encrypted, header_field, payload, signed
+from mailbox_service.errors import Refused
+from mailbox_service.services.mailboxes import Mailbox
+from mailbox_service.services.ports import OutboundClaim
+from mailbox_service.services.ports.openpgp import OpenPgp, Pin, PublicKey
+from mailbox_service.services.processing import AUTO_REPLIED, Composition, Processing
+
+log = structlog.get_logger()
+
+# gpg is a process with an agent beside it: more at once only wait for the processor.
+AT_ONCE = 4
+# The door signs by SHA-512 (ports.OpenPgp).
+MICALG = "pgp-sha512"
+_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,60}")
+
+
+@dataclass(frozen=True, slots=True)
+class ToSeal:
+    """A row, the inbound message that travels along or is told of, and the keys pinned for its mailbox and case."""
+
+    row: OutboundClaim
+    raw: bytes | None
+    pins: Sequence[Pin] = ()
+
+
+class Sealing:
+    """Composes the mails of mailboxes that have a door to OpenPGP."""
+
+    def __init__(self, processing: Processing, doors: Mapping[str, OpenPgp]) -> None:
+        self._processing, self._doors = processing, doors
+        self._running = asyncio.Semaphore(AT_ONCE)
+
+    def takes(self, row: OutboundClaim) -> bool:
+        """Whether the row is composed here. What the mailbox writes to itself is not: it is no mail to a person."""
+        return row.mailbox in self._doors and row.role != "mailbox"
+
+    async def compose(self, batch: Sequence[ToSeal], now: datetime) -> Composition:
+        """One bad mail never fails its batch."""
+        composed: list[tuple[OutboundClaim, bytes]] = []
+        broken: list[tuple[OutboundClaim, str]] = []
+
+        async def one(work: ToSeal) -> None:
+            try:
+                async with self._running:
+                    composed.append((work.row, await asyncio.to_thread(self.compose_one, work, now)))
+            except Exception as error:
+                log.error("mail cannot be composed", outbound_id=int(work.row.id), error_type=type(error).__name__)
+                broken.append((work.row, f"could not be composed: {type(error).__name__}"))
+
+        await asyncio.gather(*(one(work) for work in batch))
+        return composed, broken
+
+    def compose_one(self, work: ToSeal, now: datetime) -> bytes:
+        """The bytes of one row. Raises: TemplateError, ValueError; TemporaryError when gpg cannot be run."""
+        row, door = work.row, self._doors[work.row.mailbox]
+        key = _key_of(work, now)
+        if key is not None:
+            try:
+                return self._encrypted(self._processing.outgoing(row, work.raw), row, door, key)
+            except Refused as refused:
+                log.warning("not encrypted", outbound_id=int(row.id), reason=refused)
+        return self._signed(self._processing.outgoing(row, work.raw), row, door)
+
+    def _encrypted(self, mail: Outgoing, row: OutboundClaim, door: OpenPgp, key: PublicKey) -> bytes:
+        """Raises: Refused when the key cannot be encrypted to."""
+        mailbox = self._processing.mailboxes[row.mailbox]
+        reference = f"[{row.case_ref}]" if _REFERENCE.fullmatch(row.case_ref or "") else "[...]"
+        ciphertext = door.encrypt(payload(mail, reference), [key], sign=signs(door, mailbox))
+        return encrypted(mail, reference, ciphertext, _autocrypt(door, mailbox))
+
+    def _signed(self, mail: Outgoing, row: OutboundClaim, door: OpenPgp) -> bytes:
+        mailbox = self._processing.mailboxes[row.mailbox]
+        if not signs(door, mailbox):
+            return compose(mail)
+        inner = payload(mail)
+        return signed(mail, inner, door.sign_detached(inner), MICALG, _autocrypt(door, mailbox))
+
+
+def signs(door: OpenPgp, mailbox: Mailbox) -> bool:
+    """Whether the mailbox has a key to sign with now."""
+    return any(key.can_secretly("s") and key.addresses & mailbox.own_addresses for key in door.own_keys())
+
+
+def pin_of(pins: Sequence[Pin], address: str, now: datetime) -> Pin | None:
+    """The key pinned to `address`, if it can be used now."""
+    found = next((pin for pin in pins if pin.address.lower() == address.lower()), None)
+    return found if found is not None and (found.expires_at is None or found.expires_at > now) else None
+
+
+def _key_of(work: ToSeal, now: datetime) -> PublicKey | None:
+    """Whom the mail is encrypted to. A first answer never is: whoever names an address would learn what we know."""
+    if work.row.case_id is None or work.row.kind in AUTO_REPLIED:
+        return None
+    pin = pin_of(work.pins, work.row.recipient, now)
+    return pin.key if pin is not None else None
+
+
+def _autocrypt(door: OpenPgp, mailbox: Mailbox) -> tuple[str, str] | None:
+    key = door.public_key()
+    try:
+        return header_field(mailbox.address, key.data) if key is not None else None
+    except ValueError:
+        return None  # too large for a header, or an address that does not fit one
