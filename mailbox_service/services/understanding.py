@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mailbox_service.core.automatic import LOOP_MARKER, Automatic, AutomaticMail, recognise
 from mailbox_service.core.bounce_address import BounceToken, ReplyToken, bounce_tokens, reply_tokens
@@ -13,6 +13,7 @@ from mailbox_service.core.message import Encryption, ParsedMessage, parse
 from mailbox_service.core.message.scanning import find
 from mailbox_service.core.routing import Subject
 from mailbox_service.services.mailboxes import Mailbox
+from mailbox_service.services.opening import NOTHING_SAID, Content
 from mailbox_service.services.ports import Claim
 from mailbox_service.services.triage import may_open_a_case
 from mailbox_service.sorting import Sorter, Verdict
@@ -42,6 +43,16 @@ class Understood:
     report: DeliveryReport | None = None  # what a bounce says
     triage: Triage = NOTHING  # for a case that it may open
     model: str = ""  # which sorter gave the verdict
+    # What gpg found in it, where it was asked. It may hold plaintext: it stays in this process and is written nowhere.
+    content: Content | None = field(default=None, repr=False)
+
+    @property
+    def said(self) -> ParsedMessage:
+        """What the message says: what people are shown of it, and what commands are read from. Who wrote it, and what
+        it answers, are facts of `message`."""
+        if self.content is None:
+            return self.message
+        return NOTHING_SAID if self.content.unread else self.content.view
 
     @property
     def sender_key(self) -> str:

@@ -30,7 +30,6 @@ from mailbox_service.services.metering import (
     Meter,
 )
 from mailbox_service.services.ports import Clock, Transaction
-from mailbox_service.services.ports.openpgp import Pins
 from mailbox_service.services.signals import Bell
 
 log = structlog.get_logger()
@@ -71,7 +70,7 @@ class Senses:
     closed_doors: tuple[str, ...] = ()  # for mail that is pushed: which, and why
 
 
-class Watching(Transaction, Pins, Protocol):
+class Watching(Transaction, Protocol):
     """What only the vigil asks."""
 
     def held_because(self, mailbox: str, why: str) -> int: ...

@@ -56,6 +56,14 @@ class PinSql(Sql):
         # Those of the case come last, and take the place of the mailbox's.
         return list({row.address: _pin(row) for row in self.connection.execute(query)}.values())
 
+    def pins_of(self, mailbox: str, address: str) -> list[Pin]:
+        query = (
+            sa.select(pin)
+            .where(_p.mailbox == mailbox, _p.address == storable(address.lower()), _p.unpinned_at.is_(None))
+            .order_by(_p.id)
+        )
+        return [_pin(row) for row in self.connection.execute(query)]
+
     def pin_rows(self, mailbox: str | None = None) -> list[dict[str, Any]]:
         """What is pinned now, for people: with the references of cases."""
         query = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 # The newest revision in migrations/versions; a test compares them.
-REVISION = "0006"
+REVISION = "0007"
 
 
 def revision(connection: sa.Connection) -> str | None:

@@ -349,6 +349,22 @@ pin = sa.Table(
     sa.Index(None, "case_id"),
 )
 
+ciphertext = sa.Table(
+    "ciphertext",  # in which message an encrypted content came first: it is opened for no other
+    metadata,
+    sa.Column("mailbox", sa.Text, primary_key=True),
+    sa.Column("data_digest", sa.Text, primary_key=True),
+    _fk("message_id", "message.id"),
+)
+
+signed = sa.Table(
+    "signed",  # which message used a signature up: it proves nothing of another
+    metadata,
+    sa.Column("mailbox", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, primary_key=True),
+    _fk("message_id", "message.id"),
+)
+
 outbound_chunk = sa.Table(
     "outbound_chunk",
     metadata,

@@ -12,6 +12,7 @@ from mailbox_service.adapters.database.intake_sql import IntakeSql
 from mailbox_service.adapters.database.pin_sql import PinSql
 from mailbox_service.adapters.database.reading_sql import ReadingSql
 from mailbox_service.adapters.database.restored_sql import RestoredSql
+from mailbox_service.adapters.database.seen_sql import SeenSql
 from mailbox_service.adapters.database.standing_sql import StandingSql
 from mailbox_service.adapters.database.watching_sql import WatchingSql
 
@@ -24,6 +25,7 @@ class SqlTransaction(
     CollectingSql,
     PinSql,
     RestoredSql,
+    SeenSql,
     StandingSql,
     ReadingSql,
     WatchingSql,

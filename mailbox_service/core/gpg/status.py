@@ -56,6 +56,7 @@ class SignatureFlaw(StrEnum):
     SEVERAL = "several"  # more than one; who would be the signer?
     WEAK = "weak"  # by a digest that can be forged
     UNREADABLE = "unreadable"  # gpg said something else than it says of good signatures
+    REPEATED = "repeated"  # it was good once, on another mail; gpg never says this
 
 
 class DecryptionFlaw(StrEnum):

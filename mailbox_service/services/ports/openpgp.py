@@ -13,7 +13,7 @@ from typing import Protocol
 
 from mailbox_service.core.gpg.keys import KeyFacts
 from mailbox_service.core.gpg.status import DecryptionFlaw, SignatureFlaw
-from mailbox_service.services.ports.ids import CaseId
+from mailbox_service.services.ports.ids import CaseId, MessageId
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Pin:
     address: str
     key: PublicKey
     case_id: CaseId | None
-    how: str  # how it came to be pinned: "host", "first use"
+    how: str  # how it came to be pinned: "host", "first use", "signed by the former key"
     pinned_at: datetime
     expires_at: datetime | None = None  # as the key said when it was pinned
     by: str = ""  # the person, where it was one
@@ -92,6 +92,32 @@ class Pins(Protocol):
     def pins(self, mailbox: str, case_id: CaseId | None = None) -> list[Pin]:
         """All that is pinned for a mailbox; with `case_id` also for that case, whose pins outrank those of the mailbox
         for the same address. One at most for each address."""
+        ...
+
+    def pins_of(self, mailbox: str, address: str) -> list[Pin]:
+        """All that is pinned to an address, for the mailbox and for any case of it."""
+        ...
+
+
+class Seen(Protocol):
+    """What was encrypted or signed in mails before, inside one transaction. What came first decides, for ever."""
+
+    def ciphertexts(self, mailbox: str, digests: Sequence[str]) -> dict[str, MessageId]:
+        """The message in which each of these ciphertexts came first (digests in hex); those never seen are left out."""
+        ...
+
+    def add_ciphertexts(self, mailbox: str, came: Sequence[tuple[str, MessageId]]) -> dict[str, MessageId]:
+        """Record that each came with its message, and return the message in which each came first: of two at once,
+        both see the same one."""
+        ...
+
+    def burn(self, mailbox: str, digest: str, message: MessageId) -> bool:
+        """A signature (`services.opening.Content.signed_digest`) is used up by `message`. False when another message
+        had it before; as often as it is asked for the first one, True."""
+        ...
+
+    def burned_by(self, mailbox: str, digest: str) -> MessageId | None:
+        """The message that used the signature up."""
         ...
 
 

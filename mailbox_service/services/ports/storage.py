@@ -10,7 +10,7 @@ from mailbox_service.services.ports.casework import Casework
 from mailbox_service.services.ports.deciding import Deciding
 from mailbox_service.services.ports.ids import CaseId, FolderId, MessageId, OutboundId, T
 from mailbox_service.services.ports.incoming import FolderState, MarkJob, MarkResult
-from mailbox_service.services.ports.openpgp import Pins
+from mailbox_service.services.ports.openpgp import Pins, Seen
 from mailbox_service.services.ports.rows import (
     Bounced,
     Claim,
@@ -30,7 +30,7 @@ from mailbox_service.services.ports.rows import (
 )
 
 
-class Transaction(Casework, Deciding, Pins, Protocol):
+class Transaction(Casework, Deciding, Pins, Seen, Protocol):
     """Everything the services ask of the database, inside one transaction. No method commits."""
 
     # intake: T1, T2
