@@ -32,13 +32,14 @@ def homes() -> Iterator[Homes]:
     """Keyrings with one key of the mailbox's own, and a folder of their own for what is temporary."""
     with (
         tempfile.TemporaryDirectory(prefix="mbs-") as folder,
-        Homes.open(_made(folder), temporary=Path(folder)) as all_,
+        Homes.open(made(folder), temporary=Path(folder)) as all_,
     ):
         generate(all_, "Demo security", ADDRESS, "2y")
         yield all_
 
 
-def _made(folder: str) -> Path:
+def made(folder: str) -> Path:
+    """A folder for keyrings in `folder`, as an operator would make it."""
     path = Path(folder, "keys")
     path.mkdir(mode=0o700)
     return path
