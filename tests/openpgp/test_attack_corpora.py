@@ -1,6 +1,6 @@
 """Mails that made other programs show a wrong signature, or give away what they decrypted: what gpg gets of them here.
 
-The corpora are those of the papers "Johnny, you are fired!" and "Re: What's up Johnny?"; their senders' keys are in them.
+From the papers "Johnny, you are fired!" and "Re: What's up Johnny?"; the keys of their senders are in them.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ pytestmark = pytest.mark.skipif(not CORPORA.is_dir(), reason="the corpora are no
 @pytest.fixture(scope="module")
 def keys(door: GpgDoor) -> dict[str, PublicKey]:
     """The public keys of the two senders by their addresses."""
-    found = {}
+    found: dict[str, PublicKey] = {}
     for path in sorted((JOHNNY / "assets" / "public-keys").glob("*.asc")):
         (offered,) = door.examine(path.read_bytes())
-        found |= {address: offered.key for address in offered.facts.addresses}
+        found |= dict.fromkeys(offered.facts.addresses, offered.key)
     return found
 
 
@@ -39,7 +39,7 @@ def _mails(folder: Path) -> list[Path]:
 
 
 def _with_micalg(raw: bytes) -> bytes:
-    """The same mail in the form of RFC 3156 §5, which demands the parameter: else none of them would even be looked at."""
+    """The same mail in the form of RFC 3156 §5, which demands the parameter: else none would be looked at."""
     return re.sub(rb"(?i)(Content-Type:\s*multipart/signed;)", rb"\1 micalg=pgp-sha512;", raw)
 
 

@@ -34,9 +34,7 @@ def public(sue: Tsk, door: GpgDoor) -> PublicKey:
     return offered.key
 
 
-def test_sequoia_reads_and_verifies_what_we_encrypt(
-    door: GpgDoor, ours: PublicKey, sue: Tsk, public: PublicKey
-) -> None:
+def test_sequoia_reads_what_we_encrypt(door: GpgDoor, ours: PublicKey, sue: Tsk, public: PublicKey) -> None:
     inner = payload(MAIL, REFERENCE)
     raw = encrypted(MAIL, REFERENCE, door.encrypt(inner, [public], sign=True))
     _, data = message_from_bytes(raw, policy=default).iter_parts()
@@ -54,7 +52,7 @@ def test_sequoia_verifies_what_we_sign(door: GpgDoor, ours: PublicKey) -> None:
     signature = Sig.from_bytes(part.get_content())
     good = verify(bytes=found.content, store=_store(ours), signature=signature)
     assert [valid.certificate.upper() for valid in good.valid_sigs] == [ours.fingerprint]
-    with pytest.raises(Exception, match="(?i)signature|verif"):
+    with pytest.raises(Exception, match=r"(?i)signature|verif"):
         verify(bytes=found.content + b"\r\n", store=_store(ours), signature=signature)
 
 
