@@ -196,6 +196,11 @@ MUST_SAY = [
     ("kept_internal", {}, ("stayed with the maintainers", "nothing was sent to the reporter", "/send")),
     ("confirmation", {}, ("/confirm", "2026-11-26 09:15 UTC", "nothing for you to do", "/published https://")),
     ("confirmation", {"for_address": "jane@work.example"}, ("jane@work.example as well", "both addresses")),
+    (
+        "confirmation",
+        {"by": "Ada"},
+        ("A mail that Ada has signed", "cannot be undone", "a second maintainer", "sign your answer"),
+    ),
     ("preview", {}, ("Nothing was sent", "the reporter: reviewing", "/confirm", "2026-11-26 09:15 UTC")),
     ("preview", {"doubts": ["it repeats"], "files": ["fix.patch"]}, ("it repeats", "fix.patch", "/confirm")),
     ("case_list", {}, ("SEC-2026-0043, received, nobody looks after it", "XSS in the login page")),

@@ -226,6 +226,7 @@ _CONFIRMATION: Context = {
     "text": "Thank you all.",
     "until": "2026-11-26 09:15 UTC",
     "for_address": "",
+    "by": "",
 }
 _PREVIEW: Context = {
     **_ANSWER,
@@ -318,6 +319,7 @@ _TO_ONE: dict[str, tuple[Context, ...]] = {
             "text": "",
             "for_address": "jane@work.example",
         },
+        {**_CONFIRMATION, "by": "Ada"},
     ),
     "preview": (
         _PREVIEW,

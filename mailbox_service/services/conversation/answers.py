@@ -36,6 +36,15 @@ def done(turn: Turn, letters: Letters, work: Work, request: Request, sent: Seque
     _to_speaker(turn, letters, record, "done", context)
 
 
+def waits(turn: Turn, letters: Letters, names: Sequence[str]) -> None:
+    """Whoever signed what cannot be undone hears who else has to."""
+    what = [clean(f"asked {' or '.join(names)} to confirm it; nothing is changed before that", 600)]
+    context = contexts.for_maintainers(turn.record, letters.mailbox, who=turn.speaker.name)
+    # Nothing of the content is in it, so that it is said of a sealed case too.
+    context |= {"what": what, "misplaced": [], "party": _party(turn)}
+    _to_speaker(turn, letters, turn.record, "done", context)
+
+
 def refused(turn: Turn, letters: Letters, lines: Sequence[str], errors: Sequence[str]) -> None:
     """Nothing was changed, and how it is written right."""
     record = turn.record

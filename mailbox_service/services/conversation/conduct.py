@@ -11,7 +11,6 @@ from dataclasses import replace
 from mailbox_service.core.authority import Permission, least
 from mailbox_service.core.case import Event, Move, Party, Refused, Reply, Stage
 from mailbox_service.core.commands import Command, Misread, Read, TextFor
-from mailbox_service.core.evidence import AuthResult
 from mailbox_service.core.message import ParsedMessage, parse
 from mailbox_service.services.conversation import answers, confirmations
 from mailbox_service.services.conversation.casework import Work, carry_out, reporter_wrote
@@ -23,6 +22,7 @@ from mailbox_service.services.conversation.requests import (
     newly_written_in,
     read_request,
 )
+from mailbox_service.services.conversation.signatures import wanted
 from mailbox_service.services.conversation.speakers import CANDIDATE
 from mailbox_service.services.conversation.turn import Heard, Turn
 
@@ -37,7 +37,7 @@ def take_turn(turn: Turn, letters: Letters) -> Heard:
             return replace(heard, told=heard.told and not _reporter_says_more(turn, letters))
     if speaker.party is None:
         invited = turn.answered.role != CANDIDATE
-        return Heard(told=False, verified=invited and speaker.evidence.authenticated)
+        return Heard(told=False, verified=invited and speaker.evidence.proven)
     context = context_of(letters.mailbox, speaker.party, speaker.name, on_case=True)
     request = read_request(turn.understood.message, turn.message, letters.mailbox, context, outward=turn.outward)
     if isinstance(request, Misread):
@@ -50,7 +50,7 @@ def take_turn(turn: Turn, letters: Letters) -> Heard:
         case Permission.CONFIRM:
             return _ask(turn, request, letters)
         case Permission.UNVERIFIED:
-            return Heard(told=False, verified=False)
+            return _unproven(turn, request, letters)
 
 
 def _reporter_says_more(turn: Turn, letters: Letters) -> bool:
@@ -77,6 +77,14 @@ def _ask(turn: Turn, request: Request, letters: Letters) -> Heard:
         return _refused(turn, letters, request, refused)
     confirmations.ask(turn, letters, meant, out)
     return Heard(told=True, verified=False)
+
+
+def _unproven(turn: Turn, request: Request, letters: Letters) -> Heard:
+    """Shown as nobody's word. Who has to sign is told so, where the mail seems to come from their own account."""
+    unsigned = wanted(turn.speaker)
+    if unsigned and turn.speaker.evidence.authenticated and not turn.understood.automatic.suppress_answer:
+        answers.refused(turn, letters, request.lines, [unsigned])
+    return Heard(told=False, verified=False)
 
 
 def _fulfil(turn: Turn, request: Request, letters: Letters) -> Heard:
@@ -207,7 +215,7 @@ def _look(turn: Turn, request: Request, letters: Letters) -> None:
 def _misread(turn: Turn, letters: Letters, errors: tuple[str, ...]) -> Heard:
     """A reporter without proof is never answered; a maintainer is, at the address that the host knows."""
     evidence, maintainer = turn.speaker.evidence, turn.speaker.party is Party.MAINTAINER
-    answered = evidence.authenticated or (maintainer and evidence.authentication.result is not AuthResult.FAIL)
+    answered = evidence.proven or (maintainer and not evidence.disowned)
     if turn.understood.automatic.suppress_answer:
         answered = False  # a machine learns nothing from it, and may answer in turn
     if turn.record.sealed:
@@ -215,11 +223,11 @@ def _misread(turn: Turn, letters: Letters, errors: tuple[str, ...]) -> Heard:
         errors = tuple(error.partition(": ")[2] or error for error in errors)
     if answered:
         answers.refused(turn, letters, [], errors)
-    return Heard(told=answered and maintainer, verified=evidence.authenticated)
+    return Heard(told=answered and maintainer, verified=evidence.proven)
 
 
 def _refused(turn: Turn, letters: Letters, request: Request, refused: Refused) -> Heard:
     """Nothing of the mail was done. What a reporter wrote is a message for the maintainers all the same."""
     answers.refused(turn, letters, request.lines, [answers.reason(turn, refused)])
     evidence = turn.speaker.evidence
-    return Heard(told=turn.speaker.party is Party.MAINTAINER, verified=evidence.authenticated or evidence.confirmed)
+    return Heard(told=turn.speaker.party is Party.MAINTAINER, verified=evidence.proven or evidence.confirmed)

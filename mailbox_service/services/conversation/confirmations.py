@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from mailbox_service.core.authority import Permission, least
+from mailbox_service.core.authority import Demand, Permission, least
 from mailbox_service.core.automatic import Automatic
 from mailbox_service.core.bounce_address import reply_tokens
 from mailbox_service.core.budget import second_address_keys
@@ -22,11 +22,12 @@ from mailbox_service.services.conversation.casework import Work
 from mailbox_service.services.conversation.letters import Letters, Words
 from mailbox_service.services.conversation.outgoing import NOTHING, Outgoing
 from mailbox_service.services.conversation.requests import Request, context_of, nothing, read_request
-from mailbox_service.services.conversation.speakers import CANDIDATE, Speaker
+from mailbox_service.services.conversation.signatures import goes_outward, pin_of, wanted
+from mailbox_service.services.conversation.speakers import CANDIDATE, Speaker, demand_of
 from mailbox_service.services.conversation.turn import Heard, Turn
 from mailbox_service.services.mailboxes import clean, written_moment
 from mailbox_service.services.ports import Confirmation
-from mailbox_service.services.ports.casework import COMMANDS, SECOND_ADDRESS
+from mailbox_service.services.ports.casework import COMMANDS, SECOND_ADDRESS, SECONDED
 from mailbox_service.services.understanding import delivered_to
 
 LIFETIME = timedelta(hours=72)
@@ -45,7 +46,7 @@ def too_many_open(turn: Turn, letters: Letters) -> bool:
 
     What comes from their own account is always asked about, or a stolen token would keep them from it.
     """
-    if turn.speaker.evidence.authenticated:
+    if turn.speaker.evidence.proven:
         return False
     return letters.tx.open_confirmations(turn.speaker.address, letters.now) >= OPEN_QUESTIONS
 
@@ -61,8 +62,23 @@ def ask(turn: Turn, letters: Letters, request: Request, out: Outgoing = NOTHING)
         "text": contexts.shown(out.text or request.commands.text) if shown else "",
         "until": written_moment(letters.now + LIFETIME),
         "for_address": "",
+        "by": "",
     }
+    evidence = turn.speaker.evidence
+    if evidence.signature and evidence.demand is Demand.STRICT:
+        _ask_the_others(turn, letters, context)
+        return
     _ask(turn, letters, "confirmation", turn.speaker.address, turn.speaker.role, context, argument=_proof(turn))
+
+
+def _ask_the_others(turn: Turn, letters: Letters, context: dict[str, object]) -> None:
+    """Whoever has signed it is not asked once more; any one of the others can have it done."""
+    others = [m for m in letters.mailbox.maintainers if m.address.lower() != turn.speaker.address]
+    argument = f"{turn.speaker.address} {turn.speaker.signed_by}"
+    for other in others:
+        said = context | {"by": turn.speaker.name}
+        _ask(turn, letters, "confirmation", other.address.lower(), turn.speaker.role, said, SECONDED, argument)
+    answers.waits(turn, letters, [other.name for other in others])
 
 
 def preview(turn: Turn, letters: Letters, request: Request, trial: Work, out: Outgoing) -> None:
@@ -100,6 +116,7 @@ def ask_both(turn: Turn, letters: Letters, address: str) -> None:
             "text": "",
             "until": written_moment(letters.now + LIFETIME),
             "for_address": address,
+            "by": "",
             "party": Party.REPORTER.value,
         }
         _ask(turn, letters, "confirmation", recipient, role, context, SECOND_ADDRESS, address)
@@ -162,23 +179,50 @@ def redeemed(turn: Turn, letters: Letters) -> tuple[Turn, Request] | Heard | Non
     request = read_request(turn.understood.message, turn.message, letters.mailbox, context)
     if isinstance(request, Misread) or request.commands.named(CONFIRM) is None:
         return None
-    if turn.speaker.evidence.authentication.result is AuthResult.FAIL:
+    if turn.speaker.evidence.disowned:
         return Heard(told=False, verified=False)
     asked = letters.tx.confirmation(turn.answered.message_id)
     try:
         if asked is None or asked.case_id != turn.record.id or asked.recipient.lower() != turn.speaker.address:
             raise Refused("this mail asked for no confirmation")
+        if unsigned := wanted(turn.speaker):
+            raise Refused(unsigned)  # and the question stays open, for the answer that is signed
+        if asked.purpose == SECONDED and _used(letters, asked):
+            raise Refused("another maintainer has confirmed this before; nothing is done twice")
         if asked.used_at is not None or not letters.tx.use_confirmation(asked.mail_id, letters.now):
             raise Refused("this was confirmed before; nothing is done twice")
         if asked.expires_at <= letters.now:
             raise Refused("it took longer than 72 hours; send what you want once more")
         if asked.purpose == SECOND_ADDRESS:
             return _second_address(turn, letters, asked)
-        return _waiting(turn, letters, asked)
+        return _waiting(_seconded(turn, letters, asked) if asked.purpose == SECONDED else turn, letters, asked)
     except Refused as refused:
         if turn.speaker.party is not None:
             answers.refused(turn, letters, request.lines, [answers.reason(turn, refused)])
         return Heard(told=True, verified=True)
+
+
+def _used(letters: Letters, asked: Confirmation) -> bool:
+    """Whether the same was asked of several and one of them has answered."""
+    return any(one.used_at is not None for one in letters.tx.confirmations_of(asked.message))
+
+
+def _seconded(turn: Turn, letters: Letters, asked: Confirmation) -> Turn:
+    """The turn of who asked for it, proven by two signatures. Raises: Refused when theirs counts no longer."""
+    address, _, fingerprint = asked.argument.partition(" ")
+    author = next((m for m in letters.mailbox.maintainers if m.address.lower() == address), None)
+    if author is None:
+        raise Refused("who asked for this is no maintainer any more")
+    pin = pin_of(letters.tx, letters.mailbox.name, turn.record.id, address, by_hand=True)
+    if pin is None or pin.key.fingerprint != fingerprint:
+        raise Refused(f"the key that {author.name} signed it with is not pinned any more")
+    if fingerprint == turn.speaker.signed_by:
+        raise Refused(f"your key is the very key of {author.name}; this takes the keys of two people")
+    evidence = replace(turn.speaker.evidence, seconded=True, demand=demand_of(letters.mailbox, author))
+    speaker = Speaker(
+        Party.MAINTAINER, author.name, address, evidence, signed_by=fingerprint, seconded_by=turn.speaker.name
+    )
+    return replace(turn, speaker=speaker)
 
 
 def _waiting(turn: Turn, letters: Letters, asked: Confirmation) -> tuple[Turn, Request]:
@@ -186,7 +230,10 @@ def _waiting(turn: Turn, letters: Letters, asked: Confirmation) -> tuple[Turn, R
     message = parse(letters.tx.raw(asked.message))
     context = context_of(letters.mailbox, turn.speaker.party, turn.speaker.name, on_case=True)
     tokens = reply_tokens(letters.mailbox.reply_to, delivered_to(message))
-    outward = any(token.outward for token in tokens)  # it was proven then; else nothing would have been asked
+    # It was proven then; else nothing would have been asked.
+    outward = any(token.outward for token in tokens) and goes_outward(
+        turn.speaker.evidence, authenticated=bool(asked.argument)
+    )
     request = read_request(message, asked.message, letters.mailbox, context, outward=outward)
     if isinstance(request, Misread):
         raise Refused("; ".join(request.errors))

@@ -8,12 +8,12 @@ from mailbox_service.core.authority import Permission, least
 from mailbox_service.core.case import Party
 from mailbox_service.core.commands import Command, Misread, Place
 from mailbox_service.core.commands.pages import help_lines
-from mailbox_service.core.evidence import AuthResult
 from mailbox_service.errors import NotFound, Refused
 from mailbox_service.services import decisions
 from mailbox_service.services.conversation import answers, contexts
 from mailbox_service.services.conversation.letters import Letters
 from mailbox_service.services.conversation.requests import context_of, read_request
+from mailbox_service.services.conversation.signatures import wanted
 from mailbox_service.services.conversation.speakers import Speaker
 from mailbox_service.services.conversation.turn import Heard
 from mailbox_service.services.mailboxes import clean
@@ -28,10 +28,10 @@ def take_desk_turn(
     tx: Transaction, understood: Understood, answered: KnownOutbound, speaker: Speaker, letters: Letters
 ) -> Heard:
     """All lines or none, as everywhere. Nobody else is written to but who wrote."""
-    heard = Heard(told=True, verified=speaker.evidence.authenticated)
+    heard = Heard(told=True, verified=speaker.evidence.proven)
     context = context_of(letters.mailbox, Party.MAINTAINER, speaker.name, on_case=False)
     request = read_request(understood.message, understood.claim.id, letters.mailbox, context)
-    if speaker.evidence.authentication.result is AuthResult.FAIL:
+    if speaker.evidence.disowned:
         return heard
     if isinstance(request, Misread):
         _answer(answered, speaker, letters, "refused", _refusal([], request.errors))
@@ -39,7 +39,7 @@ def take_desk_turn(
     if not request.commands.commands:
         return heard
     if least(request.weights, speaker.evidence) is not Permission.DO:
-        _answer(answered, speaker, letters, "refused", _refusal(request.lines, [NO_PROOF]))
+        _answer(answered, speaker, letters, "refused", _refusal(request.lines, [wanted(speaker) or NO_PROOF]))
         return heard
     commands = request.commands.commands
     try:

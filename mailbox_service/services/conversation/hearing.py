@@ -12,6 +12,7 @@ from mailbox_service.services.conversation import contexts
 from mailbox_service.services.conversation.conduct import take_turn
 from mailbox_service.services.conversation.desk import take_desk_turn
 from mailbox_service.services.conversation.letters import Letters
+from mailbox_service.services.conversation.signatures import goes_outward, with_signature
 from mailbox_service.services.conversation.speakers import speaker_of
 from mailbox_service.services.conversation.turn import Heard, Turn
 from mailbox_service.services.correspondence import Correspondence, Outlook, travels_along
@@ -51,8 +52,18 @@ def hear(
     speaker = speaker_of(said.understood, said.mailbox, record, said.answered)
     if speaker is None:
         return Heard(told=False, verified=False), [], []
+    speaker = with_signature(
+        tx,
+        speaker,
+        said.understood.content,
+        mailbox=said.mailbox.name,
+        case=record.id if record is not None else None,
+        number=said.understood.claim.id,
+        answered=said.answered,
+        now=now,
+    )
     # Whoever holds a token alone must not use up what its owner may say.
-    who = speaker.address if speaker.evidence.authenticated else f"{speaker.address}/unproven"
+    who = speaker.address if speaker.evidence.proven else f"{speaker.address}/unproven"
     key = turns_key(said.mailbox.name, record.state.ref if record is not None else "", who, now)
     if tx.budgets([key]).get(key, 0) >= TURNS_AN_HOUR:
         return Heard(told=True, verified=False), [], [_too_many(said)]
@@ -61,7 +72,8 @@ def hear(
         return take_desk_turn(tx, said.understood, said.answered, speaker, letters), letters.mails, []
     journal = tuple(tx.journal_after(record.id, said.answered.created_at))
     attached = travels_along(said.mailbox, said.understood, sealed=record.sealed)
-    turn = Turn(said.understood, record, speaker, said.answered, attached, journal, outward=said.outward)
+    outward = said.outward and goes_outward(speaker.evidence, authenticated=speaker.evidence.authenticated)
+    turn = Turn(said.understood, record, speaker, said.answered, attached, journal, outward=outward)
     heard = replace(take_turn(turn, letters), outlook=outlook(record.state, said.mailbox), sealed=record.sealed)
     return heard, letters.mails, []
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mailbox_service.core.authority import Evidence
+from mailbox_service.core.authority import Demand, Evidence
 from mailbox_service.core.case import Actor, Party
-from mailbox_service.services.mailboxes import Mailbox
+from mailbox_service.services.mailboxes import Mailbox, Maintainer
 from mailbox_service.services.ports import CaseRecord, KnownOutbound
 from mailbox_service.services.understanding import Understood
 
@@ -22,6 +22,9 @@ class Speaker:
     name: str  # a maintainer's; empty for others
     address: str
     evidence: Evidence
+    signed_by: str = ""  # the fingerprint of the key that proves it (P)
+    unsigned: str = ""  # why no signature does, for the person
+    seconded_by: str = ""  # the other maintainer who confirmed it
 
     @property
     def actor(self) -> Actor:
@@ -47,8 +50,10 @@ def speaker_of(
         return None
     evidence = Evidence(True, understood.authentication, obtainable(understood, mailbox))
     if answered.role == Party.MAINTAINER:
-        name = next((m.name for m in mailbox.maintainers if m.address.lower() == address), None)
-        return Speaker(Party.MAINTAINER, name, address, evidence) if name is not None else None
+        one = next((m for m in mailbox.maintainers if m.address.lower() == address), None)
+        if one is None:
+            return None
+        return Speaker(Party.MAINTAINER, one.name, address, replace(evidence, demand=demand_of(mailbox, one)))
     if record is None:
         return None
     if answered.role == Party.REPORTER and address in {one.lower() for one in record.state.reporters}:
@@ -59,6 +64,13 @@ def speaker_of(
     if answered.role == "participant" and address in {one.lower() for one in record.state.participants}:
         return Speaker(None, "", address, evidence)
     return None
+
+
+def demand_of(mailbox: Mailbox, maintainer: Maintainer) -> Demand:
+    """How much is asked of a maintainer."""
+    if mailbox.strict:
+        return Demand.STRICT
+    return Demand.SIGNED if maintainer.signed_only else Demand.STANDARD
 
 
 def obtainable(understood: Understood, mailbox: Mailbox) -> bool:

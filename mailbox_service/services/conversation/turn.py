@@ -38,6 +38,10 @@ class Turn:
             "evidence": evidence.label,
             "proof": evidence.authentication.reason,
         }
+        if self.speaker.signed_by:
+            said["signed_by"] = self.speaker.signed_by
+        if self.speaker.seconded_by:
+            said["seconded_by"] = self.speaker.seconded_by
         return said | ({"confirmed_by": int(self.confirmed_by)} if self.confirmed_by is not None else {})
 
 

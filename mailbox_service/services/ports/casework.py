@@ -13,9 +13,10 @@ from typing import Protocol
 from mailbox_service.core.case import CaseState, Entry
 from mailbox_service.services.ports.ids import CaseId, MessageId, OutboundId
 
-# What a person is asked to confirm: that the commands in a mail of theirs count, or that a second address is theirs.
-COMMANDS, SECOND_ADDRESS = "commands", "second_address"
-CONFIRMED = (COMMANDS, SECOND_ADDRESS)
+# What a person is asked to confirm: that the commands in a mail of theirs count, that a second address is theirs, or
+# that what another maintainer has signed shall be done.
+COMMANDS, SECOND_ADDRESS, SECONDED = "commands", "second_address", "seconded"
+CONFIRMED = (COMMANDS, SECOND_ADDRESS, SECONDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,9 @@ class Confirmation:
     mail_id: str  # Message-ID of the mail that asks (core/tokens.message_id); unique
     recipient: str  # who must answer
     purpose: str  # one of `CONFIRMED`
-    argument: str  # the second address; for commands what proved the author of their mail, "" for nothing
+    # The second address; for commands what proved the author of their mail, "" for nothing; for what is seconded the
+    # address of who asked for it, a blank, and the fingerprint of the key that signed it.
+    argument: str
     expires_at: datetime
     used_at: datetime | None = None
 
