@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from email import message_from_bytes
 from email.message import EmailMessage
+from email.policy import default
 
 from mailbox_service.core.case import CaseState
 from mailbox_service.services.ports import CaseId
@@ -21,6 +23,12 @@ class Person:
     proven: bool = True
     got: list[Mail] = field(default_factory=list)
     _written: int = 0
+
+    def receive(self, data: bytes) -> Mail:
+        """What their mail program makes of a mail that came."""
+        mail = message_from_bytes(data, policy=default)
+        assert isinstance(mail, EmailMessage)
+        return mail
 
     def newest(self, containing: str = "") -> Mail:
         """The newest mail that holds these words, in its subject or its text."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from email import message_from_bytes
 from email.message import EmailMessage
-from email.policy import default
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +31,7 @@ class Town:
         self.ada = Person("ada@example.org", "Ada")
         self.grace = Person("grace@example.org", "Grace")
         self.mallory = Person("mallory@evil.example", "Mallory")
-        self._seen = {person.address: len(self._maildir(person)) for person in self.people}
+        self._seen = {person.address: len(self.maildir(person)) for person in self.people}
         self._before = dict(self._seen)
         self._given = 0
 
@@ -72,12 +70,11 @@ class Town:
         out: dict[str, list[EmailMessage]] = {}
         for person in self.people:
             wanted = self._before[person.address] + sent.count(person.address)
-            self.desk.until(lambda: len(self._maildir(person)) >= wanted)  # noqa: B023 - it is called here
-            mails = self._maildir(person)
+            self.desk.until(lambda: len(self.maildir(person)) >= wanted)  # noqa: B023 - it is called here
+            mails = self.maildir(person)
             assert len(mails) == wanted, f"{person.address} got a mail twice"
-            new = [message_from_bytes(data, policy=default) for data in mails[self._seen[person.address] :]]
+            out[person.address] = [person.receive(data) for data in mails[self._seen[person.address] :]]
             self._seen[person.address] = len(mails)
-            out[person.address] = [mail for mail in new if isinstance(mail, EmailMessage)]
             person.got += out[person.address]
         return out
 
@@ -85,7 +82,8 @@ class Town:
         # What is held waits for a person, and nothing else will come of it.
         return ["done" if row["state"] == "held" else str(row["state"]) for row in self.desk.messages()]
 
-    def _maildir(self, person: Person) -> list[bytes]:
+    def maildir(self, person: Person) -> list[bytes]:
+        """All that lies in a person's mailbox, as it came."""
         return self._postfix.maildir(person.address.partition("@")[0])
 
     # --- what the service keeps ------------------------------------------------------------------------------------
