@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -57,17 +58,25 @@ def pin(desk: Desk, address: str, key: Keyholder) -> None:
     run(desk, "key", "pin", address, key.fingerprint, "--file", "-", data=public)
 
 
-@contextmanager
-def sealed_town(
-    folder: Path, url: str, dovecot: Dovecot, postfix: Postfix, keys: dict[str, Keyholder]
-) -> Iterator[SealedTown]:
-    """The daemon runs, with a key of its own and Ada's pinned."""
+def furnished(
+    folder: Path, url: str, dovecot: Dovecot, postfix: Postfix, keys: dict[str, Keyholder], roster: str = BOTH
+) -> tuple[Desk, str]:
+    """A configuration with a key of the mailbox's own and Ada's pinned; and the mailbox's user."""
     user = dovecot.add_user()
     desk = Desk(folder, url, imap=dovecot.port, user=user, smtp=postfix.port)
-    text = desk.config.read_text().replace(ADA, f"{BOTH}\n    authserv_id: {TRUSTED}\n    {_EACH_NOTICE_ALONE}")
+    text = desk.config.read_text().replace(ADA, f"{roster}\n    authserv_id: {TRUSTED}\n    {_EACH_NOTICE_ALONE}")
     desk.config.write_text(f"{text}openpgp: {{folder: openpgp}}\n")
     run(desk, "key", "generate")
     pin(desk, "ada@example.org", keys["ada"])
+    return desk, user
+
+
+@contextmanager
+def sealed_town(
+    folder: Path, url: str, dovecot: Dovecot, postfix: Postfix, keys: dict[str, Keyholder], roster: str = BOTH
+) -> Iterator[SealedTown]:
+    """The daemon runs, with its keys."""
+    desk, user = furnished(folder, url, dovecot, postfix, keys, roster)
     here = SealedTown(desk, dovecot, user, postfix, keys)
     with desk.running():
         ready(desk)
@@ -115,3 +124,33 @@ def test_all_that_goes_out_is_signed_and_a_maintainers_key_gets_ciphertext(
         assert all(ref in str(mail["Subject"]) for mail in here.ada.got)
         assert not any(b"SQL injection" in letter.outside for letter in here.ada.letters)
         assert all("encrypted" not in mail.get_content_type() for mail in here.grace.got)
+
+
+def test_what_a_killed_daemon_leaves_is_gone_with_the_next_one(
+    sqlite_url: str,
+    tmp_path: Path,
+    dovecot: Dovecot,
+    office: Postfix,
+    keys: dict[str, Keyholder],
+    temporary: Path,
+) -> None:
+    desk, user = furnished(tmp_path, sqlite_url, dovecot, office, keys)
+    left: set[str] = set()
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(desk.command("run"), cwd=ROOT, stdout=log, stderr=log)
+        try:
+            ready(desk)
+            here = SealedTown(desk, dovecot, user, office, keys)
+            here.begin()
+            left = {path.name for path in temporary.iterdir()}
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
+    assert left, "there is a folder for gpg while the daemon runs"
+    with desk.running():
+        ready(desk)
+        desk.until(lambda: not left & {path.name for path in temporary.iterdir()})
+    assert list(temporary.iterdir()) == []
+    # Nor does an agent of gpg go on running without its folder.
+    agents = subprocess.run(["pgrep", "-fa", "gpg-agent"], capture_output=True, check=False).stdout.decode()
+    assert str(temporary) not in agents
