@@ -30,7 +30,9 @@ from mailbox_service.core.display import harmless
 
 if TYPE_CHECKING:
     from mailbox_service.app import Service
+    from mailbox_service.config import Config
     from mailbox_service.core.message import ParsedMessage
+    from mailbox_service.services.ports.openpgp import Pin
 
 app = typer.Typer(name="message", help="Everything that came in.", no_args_is_help=True)
 
@@ -193,7 +195,10 @@ def _show_view(view: ParsedMessage) -> None:
         for value in view.header_all(name):
             passage(harmless(f"{name.title()}: {readable.get(name, value)}"))
     if view.encryption.value:
-        heading(f"Encrypted: {view.encryption.value}. `message export` hands it to whoever has the key.")
+        heading(
+            f"Encrypted: {view.encryption.value}. `message decrypt` opens it with the mailbox's key, "
+            "`message export` hands it to whoever has another."
+        )
     bodies = any(t.kind is TextKind.BODY for t in view.texts)
     for text in view.texts:
         if text.kind is TextKind.ALTERNATIVE and bodies:
@@ -232,6 +237,70 @@ def export(
         return
     with new_file(output) as file:
         file.write(raw)
+
+
+@app.command()
+def decrypt(
+    context: typer.Context,
+    message_id: Id,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="A new file (mode 600) instead.")
+    ] = None,
+) -> None:
+    """What is inside an encrypted message, as a mail of its own; and who signed it. It is kept nowhere.
+
+    Also for a message that the daemon does not open, because its content came before with another one.
+    """
+    from mailbox_service.services.ports import MessageId
+
+    wanted = MessageId(message_id)
+    with Invocation.of(context).database() as (config, database):
+        row, raw = database.run(lambda tx: (tx.message_row(wanted), tx.raw(wanted)))
+        pins = database.run(lambda tx: tx.pins(row["mailbox"], row["case_id"]))
+    entity, signer = _decrypted(config, row, raw, pins)
+    complain(signer)
+    if output is None:
+        if sys.stdout.isatty():
+            complain("mailbox-service: mail can hold escape sequences; use -o FILE, or a pipe")
+            raise typer.Exit(Exit.USAGE)
+        write_bytes(entity)
+        return
+    with new_file(output) as file:
+        file.write(entity)
+
+
+def _decrypted(config: Config, row: dict[str, Any], raw: bytes, pins: list[Pin]) -> tuple[bytes, str]:
+    """The entity inside, and a sentence on its signature. Raises: NotFound, PermanentError, Refused."""
+    from mailbox_service.app.wiring import keyrings, openpgp_door
+    from mailbox_service.core.message import parse
+    from mailbox_service.errors import NotFound, PermanentError, Refused
+    from mailbox_service.services.opening import Openness, look
+    from mailbox_service.services.ports.openpgp import Verified
+
+    mailbox = config.mailbox(row["mailbox"])
+    if mailbox is None:
+        raise NotFound(f"the mailbox {row['mailbox']} is no longer configured")
+    if row["partial"]:
+        raise Refused("only the header of this message is on file")
+    homes = keyrings(config)
+    if homes is None:
+        raise PermanentError("no folder for keys is configured; set openpgp: {folder: …}")
+    with homes:
+        door = openpgp_door(homes, mailbox, config)
+        content = look(raw, parse(raw), door, [pin.key for pin in pins], offers=False)
+    match content.openness:
+        case Openness.OPENED:
+            pass
+        case Openness.CLEAR:
+            raise Refused("this message is not encrypted; `message show` and `message export` give it")
+        case Openness.SMIME:
+            raise Refused("this message is encrypted by S/MIME, which is not read here; `message export` gives it")
+        case _:
+            raise Refused(f"this message cannot be opened: {content.why}")
+    if not isinstance(content.signature, Verified):
+        return content.entity, f"signature: none that counts ({content.signature.why.value})"
+    whose = ", ".join(p.address for p in pins if p.key.fingerprint == content.signature.fingerprint)
+    return content.entity, f"signature: by {whose}, key {content.signature.fingerprint}"
 
 
 @app.command()
