@@ -69,7 +69,9 @@ class Line:
             low, _, high = part.partition(":")
             if not low.isdigit():
                 continue
-            found |= {uid for uid in self.server.mail if int(low) <= uid <= int(high or low)}
+            highest = max(self.server.mail, default=0)
+            ends = int(low), highest if high == "*" else int(high or low)  # RFC 3501 §9: in either order
+            found |= {uid for uid in self.server.mail if min(ends) <= uid <= max(ends)}
         return sorted(found)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -111,13 +111,14 @@ class Fetcher:
         max_message_size_bytes: int,
         monotonic: Callable[[], float],
         before_large: Callable[[], Awaitable[None]],
+        known: Mapping[int, Facts] | None = None,
     ) -> None:
         self._session = session
         self._unread = unread
         self._max_size_bytes = max_message_size_bytes
         self._monotonic = monotonic
         self._before_large = before_large  # waits until no other message is held in memory
-        self._facts: dict[int, Facts] = {}
+        self._facts: dict[int, Facts] = dict(known or {})
         suspects = [uid for uid in backlog if uid in unread.alone]
         self._backlog = suspects + [uid for uid in backlog if uid not in unread.alone]
         self.in_flight: list[int] = []  # what the running FETCH asks for

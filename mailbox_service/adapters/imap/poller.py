@@ -6,7 +6,7 @@ Selection is by UID alone, never by flag: another client may read, flag or move 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ from mailbox_service.adapters.imap.fetching import ALARM_FAILURES, Fetched, Fetc
 from mailbox_service.adapters.imap.folders import find_junk
 from mailbox_service.adapters.imap.logins import Logins, Pauses
 from mailbox_service.adapters.imap.protocol import AnswerTooLarge, ConnectionLost
-from mailbox_service.adapters.imap.session import HIGHEST_UID, FolderMissing, Refusal, Session
+from mailbox_service.adapters.imap.session import HIGHEST_UID, Facts, FolderMissing, Refusal, Session
 from mailbox_service.adapters.imap.settings import FolderPlan
 from mailbox_service.errors import AuthenticationError, TemporaryError
 from mailbox_service.services.ports import (
@@ -35,6 +35,9 @@ WAITING_BATCHES = 1
 
 # Clocks of servers differ and mail is delayed: only what is clearly older than the first contact is old mail.
 OLD_MAIL = timedelta(days=1)
+
+# Of so many new messages sizes and dates are asked for at once, instead of their numbers first.
+FEW_MESSAGES = 50
 
 # A server that announces mail with every answer must not keep us searching without a pause.
 FRUITLESS_SEARCHES = 2
@@ -68,6 +71,7 @@ class FolderWatcher:
         self._pauses = Pauses(self._deadlines.retry_first, self._deadlines.retry_limit, logins.random)
         self._unread = Unread(self._deadlines)
         self._above = 0  # all up to this UID has been compared on this connection
+        self._counted = 0  # messages that the folder held then
         self._settled = False  # caught_up() was called since the last connection was made
         self.state: FolderState | None = None
         self.status = WatchStatus(folder=plan.name or "Junk", heard_at=self._monotonic())
@@ -225,7 +229,7 @@ class FolderWatcher:
         self.state, self.status.found = state, True
         since = session.notices
         missing: list[int] = []
-        self._above = selected.uidnext - 1
+        self._above, self._counted = selected.uidnext - 1, selected.exists
         async for portion in session.uids(1, selected.uidnext, selected.exists):
             self._above = max(self._above, portion[-1])
             missing += await self._door.missing_uids(state.id, portion)
@@ -248,19 +252,31 @@ class FolderWatcher:
         if not told and (await session.open(name)).uidvalidity != state.uidvalidity:
             return await self._compare_all(session, name)
         since = session.notices
-        missing = await self._newer(session, state)
+        missing, facts = await self._newer(session, state)
         due = self._unread.due(self._monotonic())
         due = sorted(await self._forget_gone(session, due))
-        await self._take(session, state, sorted({*missing, *due}))
+        await self._take(session, state, sorted({*missing, *due}), facts)
         self._looked()
         return since, len(missing)
 
-    async def _newer(self, session: Session, state: FolderState) -> list[int]:
-        found = await session.search(self._above + 1, HIGHEST_UID)
+    async def _newer(self, session: Session, state: FolderState) -> tuple[list[int], dict[int, Facts]]:
+        """What came above the highest compared UID and is not on file, and what is known of its sizes.
+
+        Of few new messages sizes are asked for at once, which saves a question. They count only if they are of as
+        many messages as the server told of; otherwise a search says which there are.
+        """
+        held = session.exists
+        grown = held - self._counted
+        facts = await session.facts_above(self._above) if 0 < grown <= FEW_MESSAGES else {}
+        if facts and len(facts) == grown:
+            found = sorted(facts)
+        else:
+            found, facts = await session.search(self._above + 1, HIGHEST_UID), {}
+        self._counted = held
         if not found:
-            return []
+            return [], {}
         self._above = found[-1]
-        return await self._door.missing_uids(state.id, found)
+        return await self._door.missing_uids(state.id, found), facts
 
     async def _forget_gone(self, session: Session, uids: Sequence[int]) -> set[int]:
         """Those of `uids` that are still in the folder; a message that is gone is nobody's failure."""
@@ -276,7 +292,9 @@ class FolderWatcher:
 
     # --- fetching and storing, overlapping --------------------------------------------------------------------
 
-    async def _take(self, session: Session, state: FolderState, uids: list[int]) -> None:
+    async def _take(
+        self, session: Session, state: FolderState, uids: list[int], facts: Mapping[int, Facts] | None = None
+    ) -> None:
         """Fetch `uids`, newest first, and hand them in batch by batch; storing overlaps with the next FETCH."""
         if not uids:
             return
@@ -288,6 +306,7 @@ class FolderWatcher:
             self._logins.account.max_message_size_bytes,
             self._monotonic,
             before_large=queue.join,
+            known=facts,
         )
         lost: ConnectionLost | None = None
         try:
@@ -326,7 +345,7 @@ class FolderWatcher:
                 # The quick lane: a fresh report does not wait behind an old backlog.
                 await session.noop()
                 notices, look_at = session.notices, self._monotonic() + self._deadlines.quick_look
-                fetcher.add(await self._newer(session, state))
+                fetcher.add((await self._newer(session, state))[0])
 
     async def _store(self, queue: asyncio.Queue[list[RawMessage] | None]) -> None:
         while (batch := await queue.get()) is not None:

@@ -36,6 +36,8 @@ _PASSING = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"})
 
 HIGHEST_UID = 4294967295  # RFC 3501 §9, nz-number; "*" would also match the last message below the range
 
+_FACTS = "(UID RFC822.SIZE INTERNALDATE)"
+
 # A search over this many numbers answers in one line of about 160 KB where every UID is taken.
 _SEARCH_SPAN = 20_000
 
@@ -76,6 +78,15 @@ class Facts:
 
     size_bytes: int
     received_at: datetime | None
+
+
+def _facts(found: dict[int, dict[bytes, answers.Item]]) -> dict[int, Facts]:
+    facts = {}
+    for uid, values in found.items():
+        size = values.get(b"RFC822.SIZE")
+        if isinstance(size, bytes) and size.isdigit():
+            facts[uid] = Facts(int(size), answers.internal_date(values.get(b"INTERNALDATE")))
+    return facts
 
 
 def _tls_context(account: ImapAccount) -> ssl.SSLContext:
@@ -129,6 +140,11 @@ class Session:
     def notices(self) -> int:
         """How many EXISTS the server has sent so far, with whatever command they came."""
         return self._protocol.notices
+
+    @property
+    def exists(self) -> int:
+        """How many messages the open folder holds, as the server said last."""
+        return self._protocol.exists
 
     # --- making and ending a connection -----------------------------------------------------------------------
 
@@ -471,13 +487,18 @@ class Session:
 
     async def facts(self, uids: Sequence[int]) -> tuple[dict[int, Facts], Refusal | None]:
         """Size and date of each of `uids` (ascending) the server answers for, and its refusal if there was one."""
-        found, refusal = await self._fetch(uids, "(UID RFC822.SIZE INTERNALDATE)", SMALL_ANSWER_BYTES)
-        facts = {}
-        for uid, values in found.items():
-            size = values.get(b"RFC822.SIZE")
-            if isinstance(size, bytes) and size.isdigit():
-                facts[uid] = Facts(int(size), answers.internal_date(values.get(b"INTERNALDATE")))
-        return facts, refusal
+        found, refusal = await self._fetch(uids, _FACTS, SMALL_ANSWER_BYTES)
+        return _facts(found), refusal
+
+    async def facts_above(self, uid: int) -> dict[int, Facts]:
+        """Size and date of each message with a UID above `uid`; nothing where the server refuses.
+
+        For few of them: the server names the highest UID itself (RFC 3501 §6.4.8: `*` is always somebody).
+        """
+        exchange = await self._ask("FETCH", f"{uid + 1}:*", _FACTS, prefix="UID")
+        if exchange.result != "OK":
+            return {}
+        return _facts({n: values for n, values in answers.fetched(exchange.responses).items() if n > uid})
 
     async def bodies(self, uids: Sequence[int], budget_bytes: int) -> tuple[dict[int, bytes], Refusal | None]:
         """The messages `uids` (ascending) byte for byte, without touching \\Seen, and a refusal if there was one.
