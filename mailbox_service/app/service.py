@@ -6,6 +6,7 @@ import asyncio
 import random
 import secrets
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -65,7 +66,8 @@ class Service:
         self.config, self.database, self.instance, self.meter = config, database, instance, meter
         self.running = asyncio.Event()
         self.tasks: list[asyncio.Task[None]] = []  # once running
-        self.mailboxes = {m.name: mailbox_of(m) for m in config.mailboxes}
+        with_keys = config.openpgp.folder is not None
+        self.mailboxes = {m.name: replace(mailbox_of(m), openpgp=with_keys) for m in config.mailboxes}
         key = token_key(TokenSecrets.load_or_create(config.secret_file), instance, former)
         self.correspondence = correspondence = Correspondence(key, config.outbox.give_up_after)
         # Jitter needs no secrecy.

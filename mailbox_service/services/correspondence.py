@@ -14,7 +14,7 @@ from mailbox_service.core.bounce_address import bounce_address
 from mailbox_service.core.delivery_report import Fate, RecipientReport
 from mailbox_service.core.display import harmless
 from mailbox_service.core.evidence import AuthResult
-from mailbox_service.core.message import Encryption
+from mailbox_service.core.message import Encryption, ParsedMessage
 from mailbox_service.core.routing import Outcome
 from mailbox_service.services.mailboxes import Mailbox, clean, written_moment
 from mailbox_service.services.ports import CaseId, Claim, MessageId, NewMail, OpenCase, OutboundClaim, ThreadIds
@@ -154,6 +154,7 @@ class Correspondence:
                 "hints": [clean(hint.text) for hint in hints],
             }
         )
+        context = self._with_content(context, mailbox, understood, case)
         return self._to_maintainers(mailbox, understood, "notice_case", context, case)
 
     def notice_message(
@@ -174,6 +175,7 @@ class Correspondence:
                 "from_maintainer": from_maintainer,
             }
         )
+        context = self._with_content(context, mailbox, understood, case)
         mails = self._to_maintainers(mailbox, understood, "notice_message", context, case)
         # Who wrote it has it; but only a token shows that the From is theirs.
         return [m for m in mails if not (verified and m.recipient.lower() == sender.lower())]
@@ -300,38 +302,41 @@ class Correspondence:
     def _about(self, mailbox: Mailbox, understood: Understood, case: OpenCase) -> dict[str, object]:
         message, claim = understood.message, understood.claim
         sealed = case.sealed
-        # A text may have 4 MB, of which the notice shows the beginning, and this runs inside a transaction.
-        whole = message.text.strip()
-        text = harmless(whole[: 2 * NOTICE_TEXT_CHARS], keep_newlines=True).strip()
         attached = travels_along(mailbox, understood, sealed=sealed)
-        return mailbox.identity() | {
+        shown = shown_of(message, message.subject, message.from_display) if not sealed else _NOTHING_SHOWN
+        about = mailbox.identity() | {
             "reference": case.ref,
             "unsure": case.unsure,
             "sealed": sealed,
             "sender": "" if sealed else message.from_.addr_spec if message.from_ else "",
-            "sender_display": "" if sealed else clean(message.from_display),
             "proof": understood.authentication.reason,
             "authenticated": understood.authentication.result is AuthResult.PASS,
             "received_at": written_moment(claim.received_at),
-            "subject": "" if sealed else clean(message.subject),
-            "text": "" if sealed else text[:NOTICE_TEXT_CHARS],
-            "text_cut": not sealed and (len(text) > NOTICE_TEXT_CHARS or len(whole) > 2 * NOTICE_TEXT_CHARS),
-            "attachments": []
-            if sealed
-            else [
-                {
-                    "filename": clean(a.filename, 120),
-                    "type": clean(a.sniffed_type or a.content_type, 80),
-                    "size": written_size(a.size_bytes),
-                }
-                for a in message.attachments[:LISTED_LINES]
-            ],
             "reasons": [
                 clean(f"{r.label} ({r.towards.replace('_', ' ')} {r.weight:+.1f})") for r in understood.verdict.reasons
             ],
             "message_number": int(claim.id),
             "attached": attached,
             "withheld": "" if attached else _how_to_get(claim.id),
+        }
+        return about | shown
+
+    def _with_content(
+        self, context: dict[str, object], mailbox: Mailbox, understood: Understood, case: OpenCase
+    ) -> dict[str, object]:
+        """The values of a notice, in a sealed case with what those are told whose key we have (services/filling)."""
+        content = understood.content
+        if content is not None:
+            context = context | {"remarks": list(content.remarks)}
+        if not case.sealed or not mailbox.openpgp:
+            return context
+        if content is not None and content.unread:
+            closed = f"It could not be opened: {content.why}." if content.why else ""
+            return context | {"remarks": [*([closed] if closed else []), *content.remarks]}
+        sender = understood.message.from_.addr_spec if understood.message.from_ else ""
+        return context | {
+            "within": {"sender": sender},
+            "source": {"message": int(understood.claim.id), "as": "notice"},
         }
 
     def _to_maintainers(
@@ -416,6 +421,36 @@ class Correspondence:
             priority=PRIORITY[kind] if priority is None else priority,
             shadow=mailbox.shadow,
         )
+
+
+_NOTHING_SHOWN: dict[str, object] = {
+    "sender_display": "",
+    "subject": "",
+    "text": "",
+    "text_cut": False,
+    "attachments": [],
+}
+
+
+def shown_of(message: ParsedMessage, subject: str, from_display: str) -> dict[str, object]:
+    """What a notice shows of the message itself."""
+    # A text may have 4 MB, of which the notice shows the beginning, and this runs inside a transaction.
+    whole = message.text.strip()
+    text = harmless(whole[: 2 * NOTICE_TEXT_CHARS], keep_newlines=True).strip()
+    return {
+        "sender_display": clean(from_display),
+        "subject": clean(subject),
+        "text": text[:NOTICE_TEXT_CHARS],
+        "text_cut": len(text) > NOTICE_TEXT_CHARS or len(whole) > 2 * NOTICE_TEXT_CHARS,
+        "attachments": [
+            {
+                "filename": clean(a.filename, 120),
+                "type": clean(a.sniffed_type or a.content_type, 80),
+                "size": written_size(a.size_bytes),
+            }
+            for a in message.attachments[:LISTED_LINES]
+        ],
+    }
 
 
 def travels_along(mailbox: Mailbox, understood: Understood, *, sealed: bool) -> bool:

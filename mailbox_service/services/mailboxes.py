@@ -67,6 +67,7 @@ class Mailbox:
     limits: AnswerLimits = field(default_factory=AnswerLimits)
     notices: Notices = field(default_factory=Notices)
     canary: CanaryPlan | None = None
+    openpgp: bool = False  # it has keyrings, so what is sealed can be read and written
     reply_to: str | None = None  # the Reply-To, with a place for the token of each mail
     bounce_address: str | None = None  # the envelope sender, perhaps with a place for the token of each mail
 

@@ -49,7 +49,7 @@ from mailbox_service.services.ports import (
 from mailbox_service.services.ports.openpgp import Pin
 from mailbox_service.services.processing import AUTO_REPLIED, Composition
 from mailbox_service.services.processor import Processor
-from mailbox_service.services.sealing import Sealing, ToSeal
+from mailbox_service.services.sealing import Sealing, ToSeal, source_of
 from mailbox_service.services.signals import Bell, Pulse
 
 log = structlog.get_logger()
@@ -174,7 +174,8 @@ class Outbox:
         claimed = claim(tx, now, lease, names, self._policy.max_per_hour)
         sealing = self._sealing
         wanted = [c for c in claimed.rows if c.frozen is None and sealing is not None and sealing.takes(c)]
-        pins = {key: tx.pins(*key) for key in {(c.mailbox, c.case_id) for c in wanted}}
+        # A key that came by mail may stand before a maintainer's, for which it never counts.
+        pins = {key: [*tx.pins(*key), *tx.pins(key[0])] for key in {(c.mailbox, c.case_id) for c in wanted}}
         return replace(claimed, pins=pins)
 
     async def _deliver(self, claimed: Claimed) -> int:
@@ -206,7 +207,11 @@ class Outbox:
             for c in fresh
             if sealing is not None and sealing.takes(c)
         ]
-        plain = [(c, raws.get(c.id)) for c in fresh if sealing is None or not sealing.takes(c)]
+        plain = [
+            (c, raws.get(c.id) if c.attached_message else None)
+            for c in fresh
+            if sealing is None or not sealing.takes(c)
+        ]
         composed, broken = await self._processor.compose(plain) if plain else ([], [])
         if sealing is not None and to_seal:
             more, failed = await sealing.compose(to_seal, self._timing.clock())
@@ -375,13 +380,14 @@ def _with_attachments(
     attachments: dict[OutboundId, bytes] = {}
     taken, left, total = [], [], 0
     for one in claims:
-        if one.frozen is None and one.attached_message is not None:
+        wanted = one.attached_message or source_of(one)
+        if one.frozen is None and wanted is not None:
             if total >= ATTACHED_BYTES:
                 left.append(one)
                 continue
-            if one.attached_message not in read:
-                read[one.attached_message] = tx.raw(one.attached_message)
-            attachments[one.id] = read[one.attached_message]
+            if wanted not in read:
+                read[wanted] = tx.raw(wanted)
+            attachments[one.id] = read[wanted]
             total += len(attachments[one.id])
         taken.append(one)
     tx.unclaim_outbound(left)

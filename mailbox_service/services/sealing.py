@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
 
+from mailbox_service.core.case import Party
 from mailbox_service.core.composition import Outgoing, compose
 from mailbox_service.core.openpgp import encrypted, header_field, payload, signed
 from mailbox_service.errors import Refused
+from mailbox_service.services.filling import fill
 from mailbox_service.services.mailboxes import Mailbox
-from mailbox_service.services.ports import OutboundClaim
-from mailbox_service.services.ports.openpgp import OpenPgp, Pin, PublicKey
+from mailbox_service.services.ports import MessageId, OutboundClaim
+from mailbox_service.services.ports.openpgp import OpenPgp, Pin, PublicKey, pin_of
 from mailbox_service.services.processing import AUTO_REPLIED, Composition, Processing
 
 log = structlog.get_logger()
@@ -73,10 +75,33 @@ class Sealing:
         key = _key_of(work, now)
         if key is not None:
             try:
-                return self._encrypted(self._processing.outgoing(row, work.raw), row, door, key)
+                return self._encrypted(self._whole(work, door, now), row, door, key)
             except Refused as refused:
                 log.warning("not encrypted", outbound_id=int(row.id), reason=refused)
-        return self._signed(self._processing.outgoing(row, work.raw), row, door)
+        return self._signed(self._outside(work), row, door)
+
+    def _outside(self, work: ToSeal) -> Outgoing:
+        """What anybody may see: without the message that is only there to be told of."""
+        return self._processing.outgoing(work.row, work.raw if work.row.attached_message is not None else None)
+
+    def _whole(self, work: ToSeal, door: OpenPgp, now: datetime) -> Outgoing:
+        row, mailbox = work.row, self._processing.mailboxes[work.row.mailbox]
+        if "within" not in row.context:
+            return self._outside(work)
+        filled = fill(row, work.raw, mailbox, door, work.pins)
+        if filled is None:
+            return self._outside(work)
+        outside = {
+            key: value for key, value in row.context.items() if key not in ("within", "within_template", "source")
+        }
+        context = outside | filled.context
+        if row.role == Party.MAINTAINER:
+            remarks = context.get("remarks")
+            said = list(remarks) if isinstance(remarks, list) else []
+            context |= {"remarks": [*said, *unserved(mailbox, work.pins, now)]}
+        template = str(row.context.get("within_template") or row.template)
+        mail = self._processing.outgoing(replace(row, template=template, context=context), filled.attachment)
+        return replace(mail, files=filled.files)
 
     def _encrypted(self, mail: Outgoing, row: OutboundClaim, door: OpenPgp, key: PublicKey) -> bytes:
         """Raises: Refused when the key cannot be encrypted to."""
@@ -93,22 +118,34 @@ class Sealing:
         return signed(mail, inner, door.sign_detached(inner), MICALG, _autocrypt(door, mailbox))
 
 
+def source_of(row: OutboundClaim) -> MessageId | None:
+    """The message of ours whose content a mail of a sealed case tells of, to whoever has a key."""
+    source = row.context.get("source")
+    return MessageId(source["message"]) if isinstance(source, dict) else None
+
+
 def signs(door: OpenPgp, mailbox: Mailbox) -> bool:
     """Whether the mailbox has a key to sign with now."""
     return any(key.can_secretly("s") and key.addresses & mailbox.own_addresses for key in door.own_keys())
 
 
-def pin_of(pins: Sequence[Pin], address: str, now: datetime) -> Pin | None:
-    """The key pinned to `address`, if it can be used now."""
-    found = next((pin for pin in pins if pin.address.lower() == address.lower()), None)
-    return found if found is not None and (found.expires_at is None or found.expires_at > now) else None
+def unserved(mailbox: Mailbox, pins: Sequence[Pin], now: datetime) -> list[str]:
+    """Which maintainers get nothing of this but that it is there, and why."""
+    known = {pin.address.lower() for pin in pins if pin.how == "host"}
+    return [
+        f"{m.name} cannot read this: "
+        f"{'the key pinned to them has expired' if m.address.lower() in known else 'no key is pinned to them'}."
+        for m in mailbox.maintainers
+        if pin_of(pins, m.address, now, by_hand=True) is None
+    ]
 
 
 def _key_of(work: ToSeal, now: datetime) -> PublicKey | None:
     """Whom the mail is encrypted to. A first answer never is: whoever names an address would learn what we know."""
     if work.row.case_id is None or work.row.kind in AUTO_REPLIED:
         return None
-    pin = pin_of(work.pins, work.row.recipient, now)
+    by_hand = work.row.role == Party.MAINTAINER
+    pin = pin_of(work.pins, work.row.recipient, now, by_hand=by_hand)
     return pin.key if pin is not None else None
 
 

@@ -212,11 +212,20 @@ FOOTED = frozenset(
 # The mails that name the address by which the reporter is answered; it is known when they are composed.
 ADDRESSED = frozenset({"notice_case", "notice_message", "changed", "withdrawal", "kept_internal"})
 _ADDRESS: Context = {"answer_address": ""}
+_REMARKS: Context = {"remarks": []}
+_REMARKED = [
+    "It came encrypted and is shown opened. It is not signed.",
+    "Grace cannot read this: no key is pinned to them.",
+]
+
 SINCE: dict[str, Context] = {
+    "changed": _REMARKS,
+    "withdrawal": _REMARKS,
+    "kept_internal": _REMARKS,
     "notice_failure": _FOOT,
     "notice_bounce": _FOOT,
-    "notice_case": {key: value for key, value in _UNTOLD.items() if key != "reasons"} | _NO_CLOCKS | _FOOT,
-    "notice_message": {"unsure": False, **_NO_CLOCKS, **_FOOT},
+    "notice_case": {key: value for key, value in _UNTOLD.items() if key != "reasons"} | _NO_CLOCKS | _FOOT | _REMARKS,
+    "notice_message": {"unsure": False, **_NO_CLOCKS, **_FOOT, **_REMARKS},
     "digest": {"open": []},
 }
 
@@ -235,6 +244,7 @@ _EXAMPLES: dict[str, tuple[Context, ...]] = {
         {**_NOTICE_CASE, **_UNPROVEN, **_WITHHELD, **_UNTOLD, **_NO_CLOCKS, "unsure": True, "attachments": []},
         {**_NOTICE_CASE, "sealed": True},
         {**_NOTICE_CASE, **_WITHHELD, "sealed": True},
+        {**_NOTICE_CASE, "remarks": _REMARKED},
     ),
     "notice_message": (
         _NOTICE_MESSAGE,
@@ -278,9 +288,15 @@ _EXAMPLES: dict[str, tuple[Context, ...]] = {
 
 SINCE = {name: SINCE.get(name, {}) | (_ADDRESS if name in ADDRESSED else {}) for name in SINCE.keys() | ADDRESSED}
 
+REMARKED = frozenset({"notice_case", "notice_message", "changed", "withdrawal", "kept_internal"})
+
 CONTEXTS: dict[str, tuple[Context, ...]] = {
     name: tuple(
-        context | (_FOOT if name in FOOTED else {}) | (_ADDRESS if name in ADDRESSED else {}) for context in examples
+        (_REMARKS if name in REMARKED else {})
+        | context
+        | (_FOOT if name in FOOTED else {})
+        | (_ADDRESS if name in ADDRESSED else {})
+        for context in examples
     )
     for name, examples in _EXAMPLES.items()
 }

@@ -34,6 +34,7 @@ from mailbox_service.services.conversation.requests import Request
 from mailbox_service.services.conversation.speakers import Speaker
 from mailbox_service.services.mailboxes import Mailbox
 from mailbox_service.services.ports import CaseRecord, JournalEntry, Transaction
+from mailbox_service.services.ports.openpgp import pin_of
 
 # What a resolution says of the report: an example to measure the sorter by.
 LABELS = {Resolution.SPAM: Label.SPAM, Resolution.REDIRECTED: Label.NOT_SECURITY}
@@ -127,9 +128,7 @@ def carry_out(work: Work, request: Request, tx: Transaction) -> None:
     """
     commands, text = request.commands, bool(request.commands.text.strip())
     if work.record.sealed and text and commands.text_for is not TextFor.NOTE:
-        raise Refused(
-            "this case is sealed: its content leaves only encrypted, which this mailbox cannot do yet; nothing was sent"
-        )
+        _check_keys(work, request, tx)
     if len(commands.text) > contexts.TEXT_CHARS and commands.text_for is not TextFor.NOTE:
         raise Refused(f"the text has more than {contexts.TEXT_CHARS} characters; attach what is so long")
     if text and commands.text_for is not TextFor.NOTE:
@@ -169,6 +168,22 @@ def _leave(work: Work, before: CaseRecord, tx: Transaction) -> None:
         work.left.append(undone)
         child = other
         seen.add(into)
+
+
+def _check_keys(work: Work, request: Request, tx: Transaction) -> None:
+    """What is sealed leaves encrypted or not at all. Raises: Refused."""
+    if not work.mailbox.openpgp:
+        raise Refused(
+            "this case is sealed: its content leaves only encrypted, which this mailbox cannot do yet; nothing was sent"
+        )
+    if request.message is None:
+        raise Refused("this case is sealed: text for its reporter is taken from a mail only; nothing was sent")
+    pins = tx.pins(work.record.mailbox, work.record.id)
+    if not any(pin_of(pins, address, work.now) for address in work.state.reporters):
+        raise Refused(
+            "this case is sealed, and no key of the reporter is pinned that can be used; nothing was sent. "
+            "Ask them for their key, or pin it on the host: mailbox-service key pin"
+        )
 
 
 def _check_outward(work: Work, text_for: TextFor) -> None:

@@ -22,6 +22,7 @@ from mailbox_service.services.conversation.requests import (
     newly_written_in,
     read_request,
 )
+from mailbox_service.services.conversation.sealed import sealed_source
 from mailbox_service.services.conversation.signatures import wanted
 from mailbox_service.services.conversation.speakers import CANDIDATE
 from mailbox_service.services.conversation.turn import Heard, Turn
@@ -118,7 +119,8 @@ def _by_reporter(turn: Turn, request: Request, letters: Letters) -> Heard:
         if request.commands.misplaced:
             answers.done(turn, letters, work, request, [])
         return Heard(told=False, verified=True)
-    words = Words(request.new.text, source=turn.message, source_attached=turn.attached)
+    source = sealed_source(turn, request)
+    words = Words(request.new.text, source=turn.message, source_attached=turn.attached, sealed_source=source)
     sent = letters.tell(work, words, "the reporter")
     work.write(letters.tx, turn.proof)
     if request.commands.commands and not sent:
@@ -186,7 +188,8 @@ def _with_last_note(turn: Turn, request: Request, letters: Letters) -> tuple[Req
 def _words(turn: Turn, request: Request, out: Outgoing) -> Words:
     commands = request.commands
     text_for = commands.text_for.value if commands.text.strip() else ""
-    return Words(commands.text, text_for, out.text, out.enclosure, turn.message, turn.attached)
+    source = sealed_source(turn, request)
+    return Words(commands.text, text_for, out.text, out.enclosure, turn.message, turn.attached, source)
 
 
 def _reporter_waits(turn: Turn, letters: Letters) -> bool:

@@ -21,7 +21,8 @@ from mailbox_service.services.conversation import answers, contexts
 from mailbox_service.services.conversation.casework import Work
 from mailbox_service.services.conversation.letters import Letters, Words
 from mailbox_service.services.conversation.outgoing import NOTHING, Outgoing
-from mailbox_service.services.conversation.requests import Request, context_of, nothing, read_request
+from mailbox_service.services.conversation.requests import DOUBTS, Request, context_of, nothing, read_request
+from mailbox_service.services.conversation.sealed import sealed_source
 from mailbox_service.services.conversation.signatures import goes_outward, pin_of, wanted
 from mailbox_service.services.conversation.speakers import CANDIDATE, Speaker, demand_of
 from mailbox_service.services.conversation.turn import Heard, Turn
@@ -64,6 +65,8 @@ def ask(turn: Turn, letters: Letters, request: Request, out: Outgoing = NOTHING)
         "for_address": "",
         "by": "",
     }
+    if turn.speaker.party is Party.MAINTAINER:
+        context |= _for_the_key(turn, letters, request, out, context, bool(out.text or request.commands.text.strip()))
     evidence = turn.speaker.evidence
     if evidence.signature and evidence.demand is Demand.STRICT:
         _ask_the_others(turn, letters, context)
@@ -92,7 +95,23 @@ def preview(turn: Turn, letters: Letters, request: Request, trial: Work, out: Ou
         "files": [] if sealed else out.files,
         "until": written_moment(letters.now + LIFETIME),
     }
+    context |= _for_the_key(turn, letters, request, out, context, bool(out.text)) if sealed else {}
     _ask(turn, letters, "preview", turn.speaker.address, turn.speaker.role, context, argument=_proof(turn))
+
+
+def _for_the_key(
+    turn: Turn, letters: Letters, request: Request, out: Outgoing, context: dict[str, object], with_text: bool
+) -> dict[str, object]:
+    """In a sealed case, what its writer is shown of it if we have their key."""
+    source = sealed_source(turn, request)
+    if source is None or not letters.mailbox.openpgp:
+        return {}
+    within: dict[str, object] = {}
+    if "doubts" in context:
+        # The others name files, or lines of the text.
+        within["doubts"] = [doubt for doubt in out.doubts if doubt in DOUBTS.values()]
+    shown = {"with_text": with_text, "with_files": "files" in context, "described": False, "enclosed": False}
+    return {"within": within, "source": source | {"as": "outward"} | shown}
 
 
 def _proof(turn: Turn) -> str:

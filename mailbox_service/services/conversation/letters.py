@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mailbox_service.core.case import Ask, Audience, Mail, Party, Send, spoken
@@ -35,11 +35,16 @@ class Enclosure:
 
 def enclosure_of(tx: Transaction, message: MessageId) -> tuple[Enclosure | None, tuple[str, ...]]:
     """What a person attached to the message on purpose, and the names of mails among it: they are nobody else's."""
-    files = attached_files(tx.raw(message))
+    meant, mails = meant_files(tx.raw(message))
+    return Enclosure(message, meant) if meant else None, mails
+
+
+def meant_files(raw: bytes) -> tuple[tuple[File, ...], tuple[str, ...]]:
+    """The same of a mail's bytes."""
+    files = attached_files(raw)
     mails = {file.filename for file in files if _is_mail(file)}
     by_the_way = mails | {file.filename for file in files if file.incidental}
-    meant = tuple(file for file in files if file.filename not in by_the_way)
-    return Enclosure(message, meant) if meant else None, tuple(sorted(mails))
+    return tuple(file for file in files if file.filename not in by_the_way), tuple(sorted(mails))
 
 
 def _is_mail(file: File) -> bool:
@@ -56,6 +61,8 @@ class Words:
     enclosure: Enclosure | None = None
     source: MessageId | None = None
     source_attached: bool = False
+    # Of a sealed case, in place of the text: where it stands, and how it is read again when a mail is composed.
+    sealed_source: dict[str, object] | None = None
 
 
 @dataclass(slots=True)
@@ -92,7 +99,7 @@ class Letters:
     def _outward(self, record: CaseRecord, send: Send, address: str, role: str, words: Words) -> None:
         kind = send.mail.value
         if record.sealed:
-            self.to_person(record, "sealed_news", address, role, self._sealed(record), cause=f"{self.cause}/{kind}")
+            self._sealed_outward(record, send, address, role, words)
             return
         enclosure = words.enclosure if send.with_text or send.mail is Mail.FIX_TO_VERIFY else None
         context = contexts.for_reporter(
@@ -101,11 +108,30 @@ class Letters:
             self.now,
             text=words.outward if send.with_text else "",
             asks=[ask.value for ask in Ask if ask in send.asks],
-            files=[_described(file) for file in enclosure.files] if enclosure is not None else (),
+            files=[described_file(file) for file in enclosure.files] if enclosure is not None else (),
         )
         if enclosure is not None:
             context["pass_on"] = enclosure.names
         self.to_person(record, kind, address, role, context, attached=enclosure.message if enclosure else None)
+
+    def _sealed_outward(self, record: CaseRecord, send: Send, address: str, role: str, words: Words) -> None:
+        """That there is news; and for whoever has a key by then, which."""
+        kind = send.mail.value
+        context = self._sealed(record)
+        with_files = send.with_text or send.mail is Mail.FIX_TO_VERIFY
+        if self.mailbox.openpgp:
+            asks = [ask.value for ask in Ask if ask in send.asks]
+            context["within"] = contexts.for_reporter(record, self.mailbox, self.now, asks=asks)
+            context["within_template"] = kind
+        if self.mailbox.openpgp and words.sealed_source is not None and with_files:
+            context["source"] = words.sealed_source | {
+                "as": "outward",
+                "with_text": send.with_text and bool(words.outward),
+                "with_files": words.enclosure is not None,
+                "described": True,
+                "enclosed": True,
+            }
+        self.to_person(record, "sealed_news", address, role, context, cause=f"{self.cause}/{kind}")
 
     def _sealed(self, record: CaseRecord) -> dict[str, object]:
         return self.mailbox.identity() | {"reference": record.state.ref}
@@ -128,6 +154,19 @@ class Letters:
             message=int(words.source or 0),
             attached=words.source_attached and not work.record.sealed,
         )
+        if work.record.sealed and self.mailbox.openpgp:
+            shown = contexts.for_maintainers(
+                replace(work.record, sealed=False),
+                self.mailbox,
+                who=who,
+                what=[contexts.described(entry) for entry in work.entries],
+                text_for=words.text_for,
+                sent=sent,
+                message=int(words.source or 0),
+            )
+            context["within"] = shown
+            if words.sealed_source is not None:
+                context["source"] = words.sealed_source | {"as": "words"}
         kind = Mail.WITHDRAWAL.value if withdrawn else Mail.CHANGED.value
         skipped = "" if everybody and withdrawn else work.speaker.address
         self.to_maintainers(work.record, kind, context, but=skipped, attached=self._source(words, work.record))
@@ -235,6 +274,6 @@ def _sent_line(send: Send, addresses: Sequence[str], *, sealed: bool) -> str:
     return contexts.sent_to(send.mail, len(addresses))
 
 
-def _described(file: File) -> dict[str, object]:
+def described_file(file: File) -> dict[str, object]:
     digest = hashlib.sha256(file.data).hexdigest()
     return {"filename": clean(file.filename, 120), "size": len(file.data), "sha256": digest}

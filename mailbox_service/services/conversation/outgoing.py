@@ -63,7 +63,9 @@ def _text(turn: Turn, request: Request, letters: Letters, answered: Sequence[Out
     commands = request.commands
     if commands.text_for is TextFor.NOTE or not commands.text.strip():
         return "", []
-    text, named = anonymous(commands.text, _names(turn, letters.mailbox))
+    author = turn.understood.message.from_
+    shown = author.display_name if author is not None else ""
+    text, named = without_the_writer(commands.text, turn.speaker.address, (turn.speaker.name, shown), letters.mailbox)
     doubts = doubts_of(request.new)
     if named:
         doubts.append("your name or address stands in it")
@@ -74,6 +76,11 @@ def _text(turn: Turn, request: Request, letters: Letters, answered: Sequence[Out
     if any(echoes(text, letters.tx.sent_words(mail)) for mail in answered):
         doubts.append("lines of the internal mail that you answered stand in it")
     return text, doubts + [f"`{line}` stands below your text and was taken for text" for line in commands.misplaced]
+
+
+def without_the_writer(text: str, address: str, names: Iterable[str], mailbox: Mailbox) -> tuple[str, bool]:
+    """The text as it leaves the house, and whether something that names its writer is left in it."""
+    return anonymous(text, {address, *_parts(names, mailbox)})
 
 
 def _names(turn: Turn, mailbox: Mailbox) -> set[str]:

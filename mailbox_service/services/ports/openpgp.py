@@ -77,6 +77,14 @@ class Pin:
     by: str = ""  # the person, where it was one
 
 
+def pin_of(pins: Sequence[Pin], address: str, now: datetime, *, by_hand: bool = False) -> Pin | None:
+    """The key that is pinned first to `address`, if it can be used now. `by_hand`: only what somebody on the host
+    pinned counts, as for a maintainer, whose key no mail may bring."""
+    theirs = (pin for pin in pins if pin.address.lower() == address.lower())
+    found = next((pin for pin in theirs if pin.how == "host" or not by_hand), None)
+    return found if found is not None and (found.expires_at is None or found.expires_at > now) else None
+
+
 class Pins(Protocol):
     """Pinned keys in the database, inside one transaction. Addresses are compared in lower case."""
 

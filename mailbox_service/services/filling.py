@@ -1,0 +1,136 @@
+"""What a mail of a sealed case says to somebody whose key we have: filled in when the mail is composed (T5).
+
+The outbox holds values without content (`within`) and where the content is (`source`): a message of ours on file. It is
+opened again here, read by the same functions as when it was worked, and never stored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from email.header import Header
+from typing import Any
+
+from mailbox_service.core.case import Party
+from mailbox_service.core.commands import Misread, TextFor
+from mailbox_service.core.composition import OutFile
+from mailbox_service.core.display import harmless
+from mailbox_service.core.message import parse
+from mailbox_service.services.conversation import contexts
+from mailbox_service.services.conversation.letters import described_file, meant_files
+from mailbox_service.services.conversation.outgoing import without_the_writer
+from mailbox_service.services.conversation.requests import context_of, newly_written_in, read_request
+from mailbox_service.services.correspondence import shown_of
+from mailbox_service.services.mailboxes import Mailbox, clean
+from mailbox_service.services.opening import Content, Openness, look
+from mailbox_service.services.ports import MessageId, OutboundClaim
+from mailbox_service.services.ports.openpgp import OpenPgp, Pin, Verified
+
+_FIELD = re.compile(rb"[^\r\n]*\r?\n(?:[ \t][^\r\n]*\r?\n)*")
+_OF_THE_ENTITY = (b"content-", b"mime-version:")
+_OF_THE_MAIL = (b"from:", b"to:", b"cc:", b"date:", b"message-id:", b"in-reply-to:", b"references:")
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Never stored or logged."""
+
+    context: dict[str, object] = field(repr=False)
+    attachment: bytes | None = field(default=None, repr=False)
+    files: tuple[OutFile, ...] = field(default=(), repr=False)
+
+
+def fill(row: OutboundClaim, raw: bytes | None, mailbox: Mailbox, door: OpenPgp, pins: Sequence[Pin]) -> Filled | None:
+    """The values of a mail to somebody who may know all of it; None where the content cannot be opened.
+
+    Raises: TemporaryError.
+    """
+    within, source = _values(row.context["within"]), _values(row.context.get("source"))
+    if not source:
+        return Filled(within)
+    if raw is None:
+        return None
+    content = look(raw, parse(raw), door, [pin.key for pin in pins], offers=False)
+    if content.unread:
+        return None
+    if source["as"] == "outward":
+        return _outward(within, source, raw, content, mailbox)
+    values = (
+        shown_of(content.view, content.subject, content.from_display)
+        if source["as"] == "notice"
+        else {"text": contexts.shown(_words(source, raw, content, mailbox))}
+    )
+    entity = relayed(raw, content)
+    attached = len(entity) <= mailbox.notices.attachment_limit_bytes and not row.kind.endswith("_without_attachment")
+    values |= {"sealed": False, "attached": attached, "remarks": [state_of(content, pins)]}
+    values |= {"withheld": "" if attached else f"mailbox-service message export {row.about_message}"}
+    return Filled(within | values, entity if attached else None)
+
+
+def _values(value: object) -> dict[str, Any]:
+    return dict(value) if isinstance(value, dict) else {}
+
+
+def _words(source: dict[str, Any], raw: bytes, content: Content, mailbox: Mailbox) -> str:
+    """What was newly written, as the maintainers are shown it."""
+    if not source["by"]:
+        return newly_written_in(content.view, mailbox).text
+    if source["text_for"] != TextFor.NOTE:
+        return _text(source, raw, content, mailbox)
+    context = context_of(mailbox, Party.MAINTAINER, source["name"], on_case=True)
+    request = read_request(content.view, MessageId(source["message"]), mailbox, context)
+    return "" if isinstance(request, Misread) else request.commands.text
+
+
+def _text(source: dict[str, Any], raw: bytes, content: Content, mailbox: Mailbox) -> str:
+    """What leaves the house, as it was when the mail was worked. Raises: ValueError where it cannot be read again."""
+    context = context_of(mailbox, Party.MAINTAINER, source["name"], on_case=True)
+    request = read_request(content.view, MessageId(source["message"]), mailbox, context, outward=source["outward"])
+    if isinstance(request, Misread):
+        raise ValueError("the text that shall go out cannot be read")
+    author = parse(raw).from_
+    shown = author.display_name if author is not None else ""
+    return without_the_writer(request.commands.text, source["by"], (source["name"], shown), mailbox)[0]
+
+
+def _outward(within: dict[str, Any], source: dict[str, Any], raw: bytes, content: Content, mailbox: Mailbox) -> Filled:
+    values: dict[str, object] = {}
+    if source["with_text"]:
+        values["text"] = contexts.shown(_text(source, raw, content, mailbox))
+    files = meant_files(content.entity or raw)[0] if source["with_files"] else ()
+    if source["described"]:
+        values["files"] = [described_file(file) for file in files]
+    elif files:
+        values["files"] = [file.filename for file in files]
+    enclosed = files if source["enclosed"] else ()
+    return Filled(within | values, None, tuple(OutFile(file.filename, file.data) for file in enclosed))
+
+
+def state_of(content: Content, pins: Sequence[Pin]) -> str:
+    """How the message came, and what its signature is worth: one sentence of ours."""
+    came = "It came encrypted and is shown opened. " if content.openness is Openness.OPENED else ""
+    if isinstance(content.signature, Verified):
+        fingerprint = content.signature.fingerprint
+        whose = next((pin.address for pin in pins if pin.key.fingerprint == fingerprint), "somebody")
+        return f"{came}It is signed by the key pinned to {clean(whose)}: {fingerprint}."
+    flaw = content.signature.why.value
+    return f"{came}It is not signed." if flaw == "none" else f"{came}Its signature proves nothing: {flaw}."
+
+
+def relayed(raw: bytes, content: Content) -> bytes:
+    """What was inside, as a mail that a program opens: with author and date of the mail it came in, and its subject."""
+    if not content.entity:
+        return raw
+    outer = [line for line in _fields(raw)[0] if line.lower().startswith(_OF_THE_MAIL)]
+    head, body = _fields(content.entity)
+    subject = Header(harmless(content.subject), "utf-8" if not content.subject.isascii() else "us-ascii").encode()
+    kept = [line for line in head if line.lower().startswith(_OF_THE_ENTITY)]
+    lines = [*outer, f"Subject: {subject}\n".encode(), *kept]
+    return b"".join(line.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") for line in lines) + b"\r\n" + body
+
+
+def _fields(data: bytes) -> tuple[list[bytes], bytes]:
+    found = re.search(rb"\r?\n\r?\n", data)
+    end = found.end() if found is not None else len(data)
+    return _FIELD.findall(data[:end]), data[end:]
