@@ -94,6 +94,7 @@ class Correspondence:
             "reference": case.ref,
             "answer_by": mailbox.answer_by(now),
             "sealed_hint": case.sealed,
+            "smime": understood.message.encryption is Encryption.SMIME,
         }
         return self._to_sender(mailbox, understood, "acknowledgement", context, case.id)
 

@@ -67,15 +67,18 @@ class Processing:
         """The bytes of one row, the same at every call. Raises: TemplateError, ValueError."""
         return compose(self.outgoing(row, attachment))
 
-    def outgoing(self, row: OutboundClaim, attachment: bytes | None) -> Outgoing:
-        """What is composed for one row. Raises: TemplateError, ValueError."""
+    def outgoing(self, row: OutboundClaim, attachment: bytes | None, own_key: str = "") -> Outgoing:
+        """What is composed for one row; `own_key` is the fingerprint of the mailbox's key, for its readers.
+
+        Raises: TemplateError, ValueError.
+        """
         mailbox = self.mailboxes[row.mailbox]
         files: tuple[OutFile, ...] = ()
         names = row.context.get("pass_on")
         if attachment is not None and names is not None:
             # A mail of a maintainer: nothing of it but these files may reach anybody else.
             files, attachment = passed_on(attachment, names), None
-        rendered = self.renderer.render(row.template, self._context(mailbox, row))
+        rendered = self.renderer.render(row.template, self._context(mailbox, row) | {"own_key": own_key})
         return Outgoing(
             from_address=mailbox.address,
             from_name=f"{mailbox.project_name} security",

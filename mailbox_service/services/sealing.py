@@ -15,8 +15,8 @@ from datetime import datetime
 import structlog
 
 from mailbox_service.core.case import Party
-from mailbox_service.core.composition import Outgoing, compose
-from mailbox_service.core.openpgp import encrypted, header_field, payload, signed
+from mailbox_service.core.composition import OutFile, Outgoing, compose
+from mailbox_service.core.openpgp import armoured, encrypted, header_field, payload, signed
 from mailbox_service.errors import Refused
 from mailbox_service.services.filling import fill
 from mailbox_service.services.mailboxes import Mailbox
@@ -28,6 +28,7 @@ log = structlog.get_logger()
 
 # gpg is a process with an agent beside it: more at once only wait for the processor.
 AT_ONCE = 4
+KEY_FILE = "security-key.asc"
 # The door signs by SHA-512 (ports.OpenPgp).
 MICALG = "pgp-sha512"
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,60}")
@@ -78,6 +79,8 @@ class Sealing:
                 return self._encrypted(self._whole(work, door, now), row, door, key)
             except Refused as refused:
                 log.warning("not encrypted", outbound_id=int(row.id), reason=refused)
+        if row.kind == "acknowledgement" and (own := door.public_key()) is not None:
+            return self._signed(self._with_own_key(row, own), row, door)
         return self._signed(self._outside(work), row, door)
 
     def _outside(self, work: ToSeal) -> Outgoing:
@@ -102,6 +105,12 @@ class Sealing:
         template = str(row.context.get("within_template") or row.template)
         mail = self._processing.outgoing(replace(row, template=template, context=context), filled.attachment)
         return replace(mail, files=filled.files)
+
+    def _with_own_key(self, row: OutboundClaim, own: PublicKey) -> Outgoing:
+        """A first answer says how to write to us encrypted, to whom that is news."""
+        mail = self._processing.outgoing(row, None, own.spoken)
+        # Programs that know S/MIME alone do not find the key in the header field that they have never heard of.
+        return replace(mail, files=(OutFile(KEY_FILE, armoured(own.data)),)) if row.context.get("smime") else mail
 
     def _encrypted(self, mail: Outgoing, row: OutboundClaim, door: OpenPgp, key: PublicKey) -> bytes:
         """Raises: Refused when the key cannot be encrypted to."""

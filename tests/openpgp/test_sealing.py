@@ -14,6 +14,7 @@ from mailbox_service.adapters.database.storage import Database
 from mailbox_service.adapters.openpgp import GpgDoor, Homes
 from mailbox_service.adapters.openpgp.ownership import generate
 from mailbox_service.core.message import parse
+from mailbox_service.core.message.extraction import attached_files
 from mailbox_service.core.openpgp import Encrypted, Signed, offered_key, read
 from mailbox_service.services.ports import CaseId
 from mailbox_service.services.ports.openpgp import Pin, PublicKey, Verified
@@ -158,3 +159,20 @@ async def test_without_a_key_of_its_own_the_mailbox_writes_as_always(database: D
     await house.deliver()
     assert len(frozen(house)) == 3
     assert not any(isinstance(read(data), Signed | Encrypted) for _, data in frozen(house))
+
+
+async def test_a_first_answer_names_our_key(house: Bench, door: GpgDoor) -> None:
+    await house.post(letter("report: a hole"))
+    await house.deliver()
+    text = dict(frozen(house))["eve@research.example"]
+    assert ours(door).spoken.encode() in text and b"security-key.asc" not in text and b"S/MIME" not in text
+
+
+async def test_who_writes_by_smime_is_sent_our_key_and_asked_for_openpgp(house: Bench, door: GpgDoor) -> None:
+    smime = "Content-Type: application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m\r\n"
+    await house.post(letter("report: a hole", headers=smime))
+    await house.deliver()
+    data = dict(frozen(house))["eve@research.example"]
+    assert verified(door, data) and b"encrypted by S/MIME" in data
+    (file,) = (file for file in attached_files(data) if file.filename == "security-key.asc")
+    assert [one.key.fingerprint for one in door.examine(file.data)] == [ours(door).fingerprint]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailbox_service.core.openpgp import EncryptedMessage, Refusal, armour, packets
-from mailbox_service.core.openpgp.armour import Armoured, crc24, dearmour
+from mailbox_service.core.openpgp.armour import Armoured, armoured, crc24, dearmour
 from mailbox_service.core.openpgp.packets import (
     COMPRESSED,
     LITERAL,
@@ -327,3 +327,10 @@ def test_what_is_not_one_whole_block_is_refused(name: str) -> None:
 def test_any_text_is_a_block_or_refused(text: str) -> None:
     dearmour(text.encode(), armour.MESSAGE)
     dearmour(f"-----BEGIN PGP MESSAGE-----\n{text}\n-----END PGP MESSAGE-----".encode(), armour.MESSAGE)
+
+
+@given(st.binary(min_size=1, max_size=500))
+def test_what_we_armour_reads_back_with_its_checksum(data: bytes) -> None:
+    text = armoured(data)
+    assert dearmour(text, "PGP PUBLIC KEY BLOCK") == Armoured(data, True)
+    assert max(len(line) for line in text.split(b"\n")) <= 64

@@ -68,6 +68,9 @@ def test_mail_to_reporters_is_at_most_2_kb(name: str) -> None:
     long: dict[str, Any] = {
         "project_name": "A project with quite a long name",
         "policy_url": "https://example.org/" + "x" * 150,
+        "sealed_hint": True,
+        "smime": True,
+        "own_key": "AC3F " * 10,
     }
     contacts = [{"label": "Contact", "value": "x" * 60}] * 5
     mail = TEMPLATES.render(name, context(name, contacts=contacts, **long))
@@ -77,7 +80,7 @@ def test_mail_to_reporters_is_at_most_2_kb(name: str) -> None:
 @pytest.mark.parametrize("name", TO_REPORTERS)
 def test_mail_to_reporters_has_no_place_for_anything_from_a_report(name: str) -> None:
     allowed = {"project_name", "mailbox_address", "reference", "references", "answer_by", "policy_url", "contacts"}
-    assert set(CONTEXTS[name][0]) <= allowed | {"sealed_hint", "team_address", "more"}
+    assert set(CONTEXTS[name][0]) <= allowed | {"sealed_hint", "smime", "own_key", "team_address", "more"}
     every_other = {"subject", "text", "sender", "sender_display", "attachments", "maintainers", "reasons"}
     every_other |= {"hints", "sorted_as", "reasons_for", "reasons_against"}
     others: dict[str, Any] = dict.fromkeys(every_other, SENTINEL)

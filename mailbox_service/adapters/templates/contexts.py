@@ -120,12 +120,15 @@ _LONG_DIGEST: Context = {
     "undelivered_more": 5,
 }
 _SPAM_DIGEST: Context = {**_DIGEST, "redirect": [], "unsure": [], "hold": [], "unanswered": [], "undelivered": []}
+_OWN_KEY = "AC3F 5D1B 0E6C 7A42 9B1D 33C4 F2E8 6A70 5D9C 1B2E"
 _ACKNOWLEDGEMENT: Context = {
     **CASE,
     "answer_by": "Wednesday, 25 November 2026 (UTC)",
     "policy_url": "https://example.org/security",
     "contacts": CONTACTS,
     "sealed_hint": False,
+    "smime": False,
+    "own_key": "",
 }
 _ACKNOWLEDGEMENT_COLLECTED: Context = {
     **PROJECT,
@@ -233,6 +236,8 @@ _EXAMPLES: dict[str, tuple[Context, ...]] = {
     "acknowledgement": (
         _ACKNOWLEDGEMENT,
         {**_ACKNOWLEDGEMENT, "policy_url": None, "contacts": [], "sealed_hint": True},
+        {**_ACKNOWLEDGEMENT, "own_key": _OWN_KEY},
+        {**_ACKNOWLEDGEMENT, "own_key": _OWN_KEY, "smime": True},
     ),
     "acknowledgement_collected": (
         _ACKNOWLEDGEMENT_COLLECTED,

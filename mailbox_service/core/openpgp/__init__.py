@@ -23,6 +23,7 @@ Writing: `payload` gives the bytes to sign or encrypt; `encrypted` or `signed` t
 
 from __future__ import annotations
 
+from mailbox_service.core.openpgp.armour import armoured
 from mailbox_service.core.openpgp.autocrypt import Offer, attached_keys, header_field, offered_key
 from mailbox_service.core.openpgp.packets import CandidateKey, DetachedSignature, EncryptedMessage
 from mailbox_service.core.openpgp.protected import ProtectedHeaders, Scheme, protected_headers
@@ -39,6 +40,7 @@ __all__ = [
     "Offer",
     "ProtectedHeaders",
     "CandidateKey",
+    "armoured",
     "Reading",
     "Refusal",
     "Refused",

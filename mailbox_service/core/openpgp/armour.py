@@ -115,3 +115,10 @@ def crc24(data: bytes) -> int:
     for byte in data:
         value = _TABLE[(value >> 16) ^ byte] ^ (value << 8) & 0xFFFFFF
     return value
+
+
+def armoured(data: bytes, kind: str = "PGP PUBLIC KEY BLOCK") -> bytes:
+    """`data` as text that mail programs know (RFC 9580 §6.2), with lines that end in LF."""
+    lines = [binascii.b2a_base64(data[at : at + 48]) for at in range(0, len(data), 48)]
+    checksum = b"=" + binascii.b2a_base64(crc24(data).to_bytes(3))
+    return b"".join([f"-----BEGIN {kind}-----\n\n".encode(), *lines, checksum, f"-----END {kind}-----\n".encode()])

@@ -23,6 +23,11 @@ class PublicKey:
     fingerprint: str
     data: bytes = field(repr=False)
 
+    @property
+    def spoken(self) -> str:
+        """The fingerprint in groups of four digits, as people compare it."""
+        return " ".join(self.fingerprint[at : at + 4] for at in range(0, len(self.fingerprint), 4))
+
 
 @dataclass(frozen=True, slots=True)
 class OfferedKey:
