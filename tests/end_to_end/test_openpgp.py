@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mailbox_service.core.case import Stage
 from mailbox_service.services.ports.openpgp import PublicKey
-from tests.conversation.people import said
+from tests.conversation.people import Mail, said
 from tests.end_to_end.conversing import ADA, BOTH, Town, post_office, ready
 from tests.end_to_end.daemon import ROOT, Desk
 from tests.end_to_end.openpgp_people import Correspondent
@@ -24,6 +27,19 @@ from tests.peers.postfix import Postfix
 from tests.services.bench import TRUSTED
 
 _EACH_NOTICE_ALONE = "notices: {collect_above_per_hour: 10000}"
+
+VECTOR = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"
+ADVISORY = "https://example.org/advisories/1"
+# None of these may be found anywhere but where it was decrypted by those it is for.
+SUBJECT, TEXT, FILE_NAME = "quetzalcoatl overflow", "xylophonist reads kaleidoscope files", "ptarmigan-exploit.c"
+FILE = b"int bandersnatch = 4096;\n"
+QUESTION, ANSWER, INSIDE = "Is it the jabberwocky build?", "It is the brillig build.", "The mimsy branch has it too."
+PATCH_NAME, PATCH = "borogove.patch", b"--- a/login.go\n+++ b/login.go\n+outgrabe(name)\n"
+TRIED, FAREWELL = "I tried it on two slithy machines.", "It was a frabjous pleasure."
+CANARIES = (
+    "quetzalcoatl", "xylophonist", "kaleidoscope", "ptarmigan", "bandersnatch", "jabberwocky", "brillig", "mimsy",
+    "borogove", "outgrabe", "slithy", "frabjous",
+)  # fmt: skip
 
 
 class SealedTown(Town):
@@ -39,6 +55,16 @@ class SealedTown(Town):
         self.ours = ours
         self.jane = Correspondent("jane@research.example", "Jane Doe", key=keys["jane"], ours=ours)
         self.ada = Correspondent("ada@example.org", "Ada", key=keys["ada"], ours=ours)
+
+    def begin_sealed(self, subject: str = SUBJECT, text: str = TEXT) -> str:
+        """Jane reports something encrypted, with her key in it; the name of the case."""
+        mail = self.jane.write(text, subject=subject, files=((FILE_NAME, FILE),))
+        (acknowledgement,) = self.send(self.jane.seal(mail, offer=True))[self.jane.address]
+        return str(acknowledgement["Subject"]).partition("]")[0].strip("[")
+
+    def seal_answer(self, who: Correspondent, body: str, ref: str, to: str = "", **how: Any) -> dict[str, list[Mail]]:
+        """`who` answers their newest mail of the case, signed and encrypted."""
+        return self.send(who.seal(who.write(body, answering=self.newest(who, ref, to), **how), subject=f"Re: [{ref}]"))
 
 
 def run(desk: Desk, *words: str, data: bytes = b"", code: int = 0) -> bytes:
@@ -154,3 +180,86 @@ def test_what_a_killed_daemon_leaves_is_gone_with_the_next_one(
     # Nor does an agent of gpg go on running without its folder.
     agents = subprocess.run(["pgrep", "-fa", "gpg-agent"], capture_output=True, check=False).stdout.decode()
     assert str(temporary) not in agents
+
+
+# --- the whole way, encrypted ----------------------------------------------------------------------------------------
+
+
+def test_an_encrypted_report_is_read_by_whom_it_is_for_and_lies_nowhere_in_clear(
+    sqlite_url: str, tmp_path: Path, dovecot: Dovecot, office: Postfix, keys: dict[str, Keyholder], temporary: Path
+) -> None:
+    with sealed_town(tmp_path, sqlite_url, dovecot, office, keys) as here:
+        ref = here.begin_sealed()
+        assert not here.jane.letters[-1].encrypted, "a first answer would say whose key is known"
+        _has(here.ada, SUBJECT, TEXT)
+        assert here.ada.letters[-1].encrypted and here.ada.letters[-1].signed_by == here.ours.fingerprint
+        assert here.grace.got and ref in str(here.grace.got[-1]["Subject"]), "told that something came"
+        number = str(here.desk.messages()[0]["id"])
+        assert SUBJECT in run(here.desk, "message", "decrypt", number).decode()
+        running = search(tmp_path, temporary)
+        mails = [data for person in here.people for data in here.maildir(person)]
+    assert running == search(tmp_path, temporary) == []
+    assert [found for data in mails for found in canaries_in(data)] == []
+    assert list(temporary.iterdir()) == []
+
+
+def test_what_is_encrypted_to_another_key_is_acknowledged_and_says_why_it_is_closed(
+    sqlite_url: str, tmp_path: Path, dovecot: Dovecot, office: Postfix, keys: dict[str, Keyholder]
+) -> None:
+    with sealed_town(tmp_path, sqlite_url, dovecot, office, keys) as here:
+        jane = here.jane
+        out = here.send(jane.seal(jane.write(TEXT, subject=SUBJECT), to=keys["mallory"].public))
+        (acknowledgement,) = out[jane.address]
+        assert "SEC-" in str(acknowledgement["Subject"])
+        (message,) = here.desk.messages()
+        assert message["case"]
+        ran = subprocess.run(
+            here.desk.command("message", "decrypt", str(message["id"])), cwd=ROOT, capture_output=True, check=False
+        )
+    assert ran.returncode not in (0, 70) and not ran.stdout
+    assert b"key" in ran.stderr and b"Traceback" not in ran.stderr, ran.stderr
+
+
+def test_a_case_that_becomes_sealed_midway_is_closed_to_those_without_a_key(
+    sqlite_url: str, tmp_path: Path, dovecot: Dovecot, office: Postfix, keys: dict[str, Keyholder], temporary: Path
+) -> None:
+    with sealed_town(tmp_path, sqlite_url, dovecot, office, keys) as here:
+        ref = here.begin()
+        assert "SQL injection" in said(here.grace.got[-1])
+        here.seal_answer(here.jane, ANSWER, ref)
+        _has(here.ada, ANSWER)
+        assert here.ada.letters[-1].encrypted
+        assert here.desk.ask(lambda tx: tx.case_row(ref))["sealed"]
+        here.answer(here.jane, f"In clear again: {TRIED}", ref)
+        mails = [data for person in here.people for data in here.maildir(person)]
+        assert [found for data in mails for found in canaries_in(data)] == []
+        _has(here.ada, TRIED)
+
+
+def _has(person: Correspondent, *texts: str) -> None:
+    """The newest mail says it, in its subject or text, or in the file that is the message."""
+    mail = person.got[-1]
+    attached = [part.get_content() for part in mail.iter_attachments() if part.get_content_type() == "message/rfc822"]
+    whole = "".join([str(mail["Subject"]), said(mail), *(f"{one['Subject']} {said(one)}" for one in attached)])
+    for text in texts:
+        assert text in whole, whole
+
+
+def search(*folders: Path) -> list[str]:
+    """Where in these folders a canary lies, in clear, in base64, or in the UTF-16 of some database."""
+    files = (path for folder in folders for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return [f"{path}: {found}" for path in files for found in canaries_in(path.read_bytes())]
+
+
+def canaries_in(data: bytes) -> list[str]:
+    return [name for name in CANARIES if any(form in data for form in _forms(name))]
+
+
+@cache
+def _forms(word: str) -> tuple[bytes, ...]:
+    """The word in clear, and within a base64 text wherever it begins (without what its neighbours change)."""
+    shifted = [
+        base64.b64encode(bytes(shift) + word.encode())[-(-8 * shift // 6) : 8 * (shift + len(word)) // 6]
+        for shift in range(3)
+    ]
+    return word.encode(), word.encode("utf-16-le"), *shifted

@@ -25,7 +25,6 @@ from mailbox_service.services.ports import (
     NewMail,
     Transaction,
 )
-from mailbox_service.services.ports.openpgp import OpenPgp
 from mailbox_service.services.understanding import Understood
 
 # Nobody writes more in an hour to one case. A mail program that answers by itself, and says nowhere that it is one,
@@ -45,10 +44,10 @@ class Said:
 
 
 def hear(
-    tx: Transaction, said: Said, correspondence: Correspondence, now: datetime, door: OpenPgp | None = None
+    tx: Transaction, said: Said, correspondence: Correspondence, now: datetime
 ) -> tuple[Heard, list[NewMail], list[CollectedItem]]:
     """What comes of it, with the mails and the lines for collected mails that follow."""
-    letters = Letters(tx, correspondence, said.mailbox, f"message:{said.understood.claim.id}", now, door)
+    letters = Letters(tx, correspondence, said.mailbox, f"message:{said.understood.claim.id}", now)
     record = _record(tx, said, said.case) if said.case is not None else None
     speaker = speaker_of(said.understood, said.mailbox, record, said.answered)
     if speaker is None:
