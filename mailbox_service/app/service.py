@@ -96,6 +96,7 @@ class Service:
             mails_waiting=mails_waiting,
             meter=meter,
             authenticator=authenticator(config),
+            doors=self.doors,
         )
         self.outbox = Outbox(
             database,

@@ -6,7 +6,7 @@ The batch is decided message by message, in the order of arrival, and written wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -53,6 +53,8 @@ from mailbox_service.services.ports import (
     OutboundId,
     Transaction,
 )
+from mailbox_service.services.ports.openpgp import OpenPgp
+from mailbox_service.services.replays import told_apart
 from mailbox_service.services.triage import OpenCases
 from mailbox_service.services.understanding import Understood
 
@@ -112,13 +114,15 @@ def conclude(
     correspondence: Correspondence,
     now: datetime,
     open_cases: OpenCases | None = None,
+    doors: Mapping[str, OpenPgp] | None = None,
 ) -> Concluded:
     """Decide and write the batch. Messages whose lease was lost are left to whoever holds them now."""
     ours = tx.still_claimed([u.claim for u in batch])
     mine = sorted((u for u in batch if u.claim.id in ours), key=lambda u: (u.claim.received_at, u.claim.id))
     if not mine:
         return Concluded((), len(batch))
-    desk = _Desk(tx, mine, mailboxes, correspondence, now)
+    mine = told_apart(tx, mine)
+    desk = _Desk(tx, mine, mailboxes, correspondence, now, doors or {})
     decisions = [desk.decide(understood) for understood in mine]
     if open_cases is not None and desk.new_cases:
         open_cases.compare(tx, desk.new_cases)
@@ -162,8 +166,10 @@ class _Desk:
         mailboxes: Mailboxes,
         correspondence: Correspondence,
         now: datetime,
+        doors: Mapping[str, OpenPgp],
     ) -> None:
         self.mailboxes, self.correspondence, self.now = mailboxes, correspondence, now
+        self._doors = doors
         self.new_cases: list[OpenCase] = []
         self.crowded: set[str] = set()  # mailboxes whose new cases are told of together in this hour
         self.more = False  # messages that came before wait to be worked again
@@ -452,7 +458,9 @@ class _Desk:
         for decision in decisions:
             if decision.said is None:
                 continue
-            heard, mails, collected = hear(tx, decision.said, self.correspondence, self.now)
+            heard, mails, collected = hear(
+                tx, decision.said, self.correspondence, self.now, self._doors.get(decision.mailbox.name)
+            )
             self.more = self.more or heard.more
             writes.mails += mails
             writes.collected += collected

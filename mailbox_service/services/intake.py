@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -34,6 +34,7 @@ from mailbox_service.services.metering import (
     WORKING,
     Meter,
 )
+from mailbox_service.services.opener import Opener
 from mailbox_service.services.ports import (
     Authenticator,
     Claim,
@@ -52,6 +53,7 @@ from mailbox_service.services.ports import (
     Storage,
     Transaction,
 )
+from mailbox_service.services.ports.openpgp import OpenPgp
 from mailbox_service.services.processing import Loaded
 from mailbox_service.services.processor import Processor
 from mailbox_service.services.signals import Bell, Pulse
@@ -119,9 +121,12 @@ class Intake:
         mails_waiting: Bell,
         meter: Meter = NO_METER,
         authenticator: Authenticator | None = None,
+        doors: Mapping[str, OpenPgp] | None = None,
     ) -> None:
         self._authenticator = authenticator
         self.pulse = Pulse(STUCK_SECONDS)
+        self._doors: Mapping[str, OpenPgp] = doors or {}
+        self._opener = Opener(storage, mailboxes, self._doors, self.pulse.beat) if doors else None
         self._meter = meter
         self._storage, self._mailboxes, self._processor = storage, mailboxes, processor
         self._correspondence, self._timing = correspondence, timing
@@ -349,7 +354,19 @@ class Intake:
         understood, failed = await self._processor.understand(loaded)
         for claim, error_type in failed:
             await self._failed(claim, error_type)
-        return await self._proven(understood, loaded)
+        return await self._opened(await self._proven(understood, loaded), loaded)
+
+    async def _opened(self, understood: list[Understood], loaded: Sequence[Loaded]) -> list[Understood]:
+        """What is encrypted or signed is shown to gpg, where the mailbox has keys."""
+        if self._opener is None:
+            return understood
+        try:
+            opened, failed = await self._opener.opened(understood, {claim.id: data for claim, data in loaded})
+        except MailboxServiceError as error:
+            opened, failed = [], [(u.claim, type(error).__name__) for u in understood]
+        for claim, error_type in failed:
+            await self._failed(claim, error_type)
+        return opened
 
     async def _proven(self, understood: list[Understood], loaded: Sequence[Loaded]) -> list[Understood]:
         """Who wrote an answer to a mail of ours is worth a question to the DNS; who wrote anything else is not."""
@@ -390,7 +407,7 @@ class Intake:
     async def _conclude(self, batch: list[Understood]) -> None:
         now = self._timing.clock()
         concluded: Concluded = await self._storage.transact(
-            lambda tx: conclude(tx, batch, self._mailboxes, self._correspondence, now, self._open_cases)
+            lambda tx: conclude(tx, batch, self._mailboxes, self._correspondence, now, self._open_cases, self._doors)
         )
         if concluded.more:
             self._recovery_at = 0.0

@@ -72,7 +72,7 @@ class Content:
     data_digest: str = ""  # of the ciphertext (core/openpgp, EncryptedMessage.data_digest), in hex
     offered: tuple[OfferedKey, ...] = ()  # keys that came along; inside of the encryption if there was one
     first: MessageId | None = None  # the message in which the same ciphertext, or the same signature, came first
-    remarks: tuple[str, ...] = ()  # for the maintainers: sentences of ours, with nothing of the content in them
+    remarks: tuple[str, ...] = ()  # for the maintainers: lines of ours, with nothing of the content in them
 
     @property
     def unread(self) -> bool:
@@ -137,7 +137,7 @@ def look(
     Raises: TemporaryError when gpg cannot be run.
     """
     if door is None or outer.encryption is Encryption.SMIME:
-        return _outside(outer, NO_DOOR if outer.encryption is not Encryption.SMIME else "")
+        return unopened(outer, NO_DOOR if outer.encryption is not Encryption.SMIME else "")
     looking = _Looking(raw, outer, door, signers, seen)
     content = looking.content()
     if not offers or content.openness in UNREAD:
@@ -180,11 +180,11 @@ class _Looking:
         self.signature, self.signed = _UNSIGNED, b""
         self.data_digest = reading.message.data_digest.hex()
         if self.data_digest in self.seen:
-            closed = _outside(self.outer, CAME_BEFORE, self.data_digest)
+            closed = unopened(self.outer, CAME_BEFORE, self.data_digest)
             return closed.said_before(self.seen[self.data_digest])
         opened = self.door.open(reading.message.octets, self.signers)
         if not isinstance(opened, Opened):
-            return _outside(self.outer, opened.why.value, self.data_digest)
+            return unopened(self.outer, opened.why.value, self.data_digest)
         self.entity, self.layers = entity_of(opened.data, reading.form), (*self.layers, Layer.ENCRYPTED)
         self.signature, self.signed = opened.signature, opened.data
         return None
@@ -203,7 +203,7 @@ class _Looking:
         opened, verified = Layer.ENCRYPTED in self.layers, isinstance(self.signature, Verified)
         if not opened and not verified:
             why = "" if refused.reason is Refusal.NONE or self.layers else refused.reason.value
-            return replace(_outside(self.outer, why), signature=self.signature)
+            return replace(unopened(self.outer, why), signature=self.signature)
         shown = protected_headers(self.entity, self.outer, encrypted=opened)
         return Content(
             Openness.OPENED if opened else Openness.CLEAR,
@@ -219,7 +219,8 @@ class _Looking:
         )
 
 
-def _outside(outer: ParsedMessage, why: str, data_digest: str = "") -> Content:
+def unopened(outer: ParsedMessage, why: str, data_digest: str = "") -> Content:
+    """What a mail is of which gpg has seen nothing; `why` counts where something of it is encrypted."""
     match outer.encryption:
         case Encryption.NONE if not data_digest:
             openness = Openness.CLEAR

@@ -144,7 +144,9 @@ class Bench:
         timing = Timing(self.clock, lambda: 0.0)
         processing = Processing(mailboxes, WordSorter(), TEMPLATES, KEY)
         processor = processor or ThreadProcessor(processing)
-        self.intake = Intake(database, mailboxes, processor, correspondence, timing, mails_waiting=bell, meter=meter)
+        self.intake = Intake(
+            database, mailboxes, processor, correspondence, timing, mails_waiting=bell, meter=meter, doors=doors
+        )
         self.outbox = Outbox(
             database,
             mailboxes,

@@ -32,7 +32,7 @@ def done(turn: Turn, letters: Letters, work: Work, request: Request, sent: Seque
     )
     if turn.speaker.party is not Party.MAINTAINER:
         context |= {"next": [], "due": [], "owner": "", "unsure": False}
-    context |= {"misplaced": list(request.commands.misplaced), "party": _party(turn)}
+    context |= {"misplaced": contexts.command_lines(record, request.commands.misplaced), "party": _party(turn)}
     _to_speaker(turn, letters, record, "done", context)
 
 

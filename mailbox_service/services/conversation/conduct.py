@@ -11,7 +11,7 @@ from dataclasses import replace
 from mailbox_service.core.authority import Permission, least
 from mailbox_service.core.case import Event, Move, Party, Refused, Reply, Stage
 from mailbox_service.core.commands import Command, Misread, Read, TextFor
-from mailbox_service.core.message import ParsedMessage, parse
+from mailbox_service.core.message import ParsedMessage
 from mailbox_service.services.conversation import answers, confirmations
 from mailbox_service.services.conversation.casework import Work, carry_out, reporter_wrote
 from mailbox_service.services.conversation.letters import Letters, Words
@@ -31,6 +31,9 @@ from mailbox_service.services.conversation.turn import Heard, Turn
 def take_turn(turn: Turn, letters: Letters) -> Heard:
     """Do what the message asks for, as far as its proof allows."""
     speaker = turn.speaker
+    if turn.understood.content is not None and turn.understood.content.unread:
+        # Nobody could read what they say: a message for people, with no guess at what it asks for.
+        return Heard(told=False, verified=speaker.party is not None and speaker.evidence.proven)
     if turn.answered.kind in confirmations.ASKING:
         redeemed = confirmations.redeemed(turn, letters)
         if redeemed is not None:
@@ -40,7 +43,7 @@ def take_turn(turn: Turn, letters: Letters) -> Heard:
         invited = turn.answered.role != CANDIDATE
         return Heard(told=False, verified=invited and speaker.evidence.proven)
     context = context_of(letters.mailbox, speaker.party, speaker.name, on_case=True)
-    request = read_request(turn.understood.message, turn.message, letters.mailbox, context, outward=turn.outward)
+    request = read_request(turn.understood.said, turn.message, letters.mailbox, context, outward=turn.outward)
     if isinstance(request, Misread):
         return _misread(turn, letters, request.errors)
     if request.commands.named(confirmations.CONFIRM) is not None:
@@ -58,7 +61,7 @@ def _reporter_says_more(turn: Turn, letters: Letters) -> bool:
     """Whether a reporter wrote something below the line that confirms; it is for the maintainers like all they say."""
     if turn.speaker.party is not Party.REPORTER:
         return False
-    lines = newly_written_in(turn.understood.message, letters.mailbox).text.strip().split("\n")
+    lines = newly_written_in(turn.understood.said, letters.mailbox).text.strip().split("\n")
     return any(line.strip() for line in lines[1:])
 
 
@@ -107,7 +110,7 @@ def _by_reporter(turn: Turn, request: Request, letters: Letters) -> Heard:
     work = _work(turn, letters)
     # What a reporter writes is for the maintainers whatever the command, and is in their notice.
     carry_out(work, replace(request, commands=replace(request.commands, text="")), letters.tx)
-    said = request.new.text.strip() or turn.understood.message.attachments
+    said = request.new.text.strip() or turn.understood.said.attachments
     gives_information = not request.commands.commands and said
     if gives_information and work.state.stage is Stage.NEEDS_INFO:
         work.do(Move(Event.INFO_GIVEN), with_text=True)
@@ -173,8 +176,8 @@ def _with_last_note(turn: Turn, request: Request, letters: Letters) -> tuple[Req
     if number is None:
         raise Refused("there is no note of yours that was not sent already")
     context = context_of(letters.mailbox, turn.speaker.party, turn.speaker.name, on_case=True)
-    message = parse(letters.tx.raw(number))
-    note = read_request(message, number, letters.mailbox, context)
+    reopened = letters.open(number)
+    note = read_request(reopened.said, number, letters.mailbox, context)
     if isinstance(note, Misread):
         raise Refused("your last note cannot be read any more; write it once more with /reply")
     commands = tuple(
@@ -182,7 +185,7 @@ def _with_last_note(turn: Turn, request: Request, letters: Letters) -> tuple[Req
         for command in request.commands.commands
     )
     sending = replace(request.commands, commands=commands, text=note.commands.text, text_for=TextFor.REPORTER)
-    return replace(note, commands=sending), message
+    return replace(note, commands=sending), reopened.message
 
 
 def _words(turn: Turn, request: Request, out: Outgoing) -> Words:

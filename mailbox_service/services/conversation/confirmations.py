@@ -16,7 +16,6 @@ from mailbox_service.core.budget import second_address_keys
 from mailbox_service.core.case import AddAddress, Event, Party, Refused, check_outdated
 from mailbox_service.core.commands import Misread
 from mailbox_service.core.evidence import Authentication, AuthResult
-from mailbox_service.core.message import parse
 from mailbox_service.services.conversation import answers, contexts
 from mailbox_service.services.conversation.casework import Work
 from mailbox_service.services.conversation.letters import Letters, Words
@@ -195,7 +194,7 @@ def redeemed(turn: Turn, letters: Letters) -> tuple[Turn, Request] | Heard | Non
     if turn.understood.automatic.kind is not Automatic.NO or turn.understood.automatic.suppress_answer:
         return None  # no machine confirms
     context = context_of(letters.mailbox, turn.speaker.party, turn.speaker.name, on_case=True)
-    request = read_request(turn.understood.message, turn.message, letters.mailbox, context)
+    request = read_request(turn.understood.said, turn.message, letters.mailbox, context)
     if isinstance(request, Misread) or request.commands.named(CONFIRM) is None:
         return None
     if turn.speaker.evidence.disowned:
@@ -246,14 +245,14 @@ def _seconded(turn: Turn, letters: Letters, asked: Confirmation) -> Turn:
 
 def _waiting(turn: Turn, letters: Letters, asked: Confirmation) -> tuple[Turn, Request]:
     """The message that waited, with the proof of both mails. Raises: Refused."""
-    message = parse(letters.tx.raw(asked.message))
+    reopened = letters.open(asked.message)
     context = context_of(letters.mailbox, turn.speaker.party, turn.speaker.name, on_case=True)
-    tokens = reply_tokens(letters.mailbox.reply_to, delivered_to(message))
+    tokens = reply_tokens(letters.mailbox.reply_to, delivered_to(reopened.message))
     # It was proven then; else nothing would have been asked.
     outward = any(token.outward for token in tokens) and goes_outward(
         turn.speaker.evidence, authenticated=bool(asked.argument)
     )
-    request = read_request(message, asked.message, letters.mailbox, context, outward=outward)
+    request = read_request(reopened.said, asked.message, letters.mailbox, context, outward=outward)
     if isinstance(request, Misread):
         raise Refused("; ".join(request.errors))
     asked_at = asked.expires_at - LIFETIME
@@ -273,7 +272,7 @@ def _waiting(turn: Turn, letters: Letters, asked: Confirmation) -> tuple[Turn, R
     claim = replace(turn.understood.claim, id=asked.message)
     waited = replace(
         turn,
-        understood=replace(turn.understood, claim=claim, message=message),
+        understood=replace(turn.understood, claim=claim, message=reopened.message, content=reopened.content),
         speaker=replace(turn.speaker, evidence=evidence),
         journal=journal,
         confirmed_by=turn.message,

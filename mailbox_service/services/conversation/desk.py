@@ -8,6 +8,7 @@ from mailbox_service.core.authority import Permission, least
 from mailbox_service.core.case import Party
 from mailbox_service.core.commands import Command, Misread, Place
 from mailbox_service.core.commands.pages import help_lines
+from mailbox_service.core.message import Encryption
 from mailbox_service.errors import NotFound, Refused
 from mailbox_service.services import decisions
 from mailbox_service.services.conversation import answers, contexts
@@ -21,6 +22,7 @@ from mailbox_service.services.ports import KnownOutbound, MessageId, ThreadIds, 
 from mailbox_service.services.understanding import Understood
 
 SORTS = {"case": "case", "spam": "spam"}
+CLOSED = "your mail is encrypted and could not be opened; please send it unencrypted"
 NO_PROOF = "this needs a mail whose author address your mail server vouches for; the host can do it too"
 
 
@@ -30,16 +32,23 @@ def take_desk_turn(
     """All lines or none, as everywhere. Nobody else is written to but who wrote."""
     heard = Heard(told=True, verified=speaker.evidence.proven)
     context = context_of(letters.mailbox, Party.MAINTAINER, speaker.name, on_case=False)
-    request = read_request(understood.message, understood.claim.id, letters.mailbox, context)
+    if understood.content is not None and understood.content.unread:
+        if not speaker.evidence.disowned and not understood.automatic.suppress_answer:
+            _answer(answered, speaker, letters, "refused", _refusal([], [CLOSED]))
+        return heard
+    # Words that came encrypted are repeated to nobody in clear.
+    hidden = understood.message.encryption is not Encryption.NONE
+    request = read_request(understood.said, understood.claim.id, letters.mailbox, context)
     if speaker.evidence.disowned:
         return heard
     if isinstance(request, Misread):
-        _answer(answered, speaker, letters, "refused", _refusal([], request.errors))
+        _answer(answered, speaker, letters, "refused", _refusal([], [_told(error, hidden) for error in request.errors]))
         return heard
     if not request.commands.commands:
         return heard
+    lines = [line.split(" ", 1)[0] for line in request.lines] if hidden else request.lines
     if least(request.weights, speaker.evidence) is not Permission.DO:
-        _answer(answered, speaker, letters, "refused", _refusal(request.lines, [wanted(speaker) or NO_PROOF]))
+        _answer(answered, speaker, letters, "refused", _refusal(lines, [wanted(speaker) or NO_PROOF]))
         return heard
     commands = request.commands.commands
     try:
@@ -47,13 +56,24 @@ def take_desk_turn(
             _check(tx, command, letters)
         what = [done for command in commands if (done := _done(tx, command, speaker, letters))]
     except (Refused, NotFound) as error:
-        _answer(answered, speaker, letters, "refused", _refusal(request.lines, [str(error)]))
+        _answer(answered, speaker, letters, "refused", _refusal(lines, [str(error)]))
         return heard
     for name in {command.verb.name for command in commands} & {"list", "help"}:
         _show(answered, speaker, letters, name)
     if what:
-        _answer(answered, speaker, letters, "done", _confirmation(speaker, what, request.commands.misplaced))
+        _answer(
+            answered,
+            speaker,
+            letters,
+            "done",
+            _confirmation(speaker, what, () if hidden else request.commands.misplaced),
+        )
     return Heard(told=True, verified=heard.verified, more=bool(what))
+
+
+def _told(error: str, hidden: bool) -> str:
+    """An error begins with the line that is wrong."""
+    return error.partition(": ")[2] or error if hidden else error
 
 
 def _check(tx: Transaction, command: Command, letters: Letters) -> None:

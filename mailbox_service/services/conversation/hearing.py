@@ -25,6 +25,7 @@ from mailbox_service.services.ports import (
     NewMail,
     Transaction,
 )
+from mailbox_service.services.ports.openpgp import OpenPgp
 from mailbox_service.services.understanding import Understood
 
 # Nobody writes more in an hour to one case. A mail program that answers by itself, and says nowhere that it is one,
@@ -44,10 +45,10 @@ class Said:
 
 
 def hear(
-    tx: Transaction, said: Said, correspondence: Correspondence, now: datetime
+    tx: Transaction, said: Said, correspondence: Correspondence, now: datetime, door: OpenPgp | None = None
 ) -> tuple[Heard, list[NewMail], list[CollectedItem]]:
     """What comes of it, with the mails and the lines for collected mails that follow."""
-    letters = Letters(tx, correspondence, said.mailbox, f"message:{said.understood.claim.id}", now)
+    letters = Letters(tx, correspondence, said.mailbox, f"message:{said.understood.claim.id}", now, door)
     record = _record(tx, said, said.case) if said.case is not None else None
     speaker = speaker_of(said.understood, said.mailbox, record, said.answered)
     if speaker is None:

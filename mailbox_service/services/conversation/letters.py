@@ -13,7 +13,9 @@ from mailbox_service.services.conversation import contexts
 from mailbox_service.services.conversation.casework import Work
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.mailboxes import Mailbox, clean
+from mailbox_service.services.opener import Reopened, reopened
 from mailbox_service.services.ports import CaseRecord, MessageId, NewMail, ThreadIds, Transaction
+from mailbox_service.services.ports.openpgp import OpenPgp
 
 # Nothing of these can go out for a sealed case; what they would say is replaced by "there is news".
 _FOR_REPORTERS = frozenset(Mail) - {Mail.CHANGED, Mail.WITHDRAWAL, Mail.REMINDER}
@@ -33,9 +35,12 @@ class Enclosure:
         return [file.filename for file in self.files]
 
 
-def enclosure_of(tx: Transaction, message: MessageId) -> tuple[Enclosure | None, tuple[str, ...]]:
-    """What a person attached to the message on purpose, and the names of mails among it: they are nobody else's."""
-    meant, mails = meant_files(tx.raw(message))
+def enclosure_of(letters: Letters, message: MessageId) -> tuple[Enclosure | None, tuple[str, ...]]:
+    """What a person attached to the message on purpose, and the names of mails among it: they are nobody else's.
+
+    Raises: Refused where the message cannot be opened.
+    """
+    meant, mails = meant_files(letters.open(message).data)
     return Enclosure(message, meant) if meant else None, mails
 
 
@@ -74,7 +79,15 @@ class Letters:
     mailbox: Mailbox
     cause: str
     now: datetime
+    door: OpenPgp | None = None  # of the mailbox, where it has one
     mails: list[NewMail] = field(default_factory=list)
+
+    def open(self, message: MessageId) -> Reopened:
+        """A message of this mailbox, read once more. Blocks while gpg runs.
+
+        Raises: Refused when it is encrypted and cannot be opened; TemporaryError when gpg cannot be run.
+        """
+        return reopened(self.tx, self.mailbox, message, self.door)
 
     # --- what follows from work ----------------------------------------------------------------------------------
 

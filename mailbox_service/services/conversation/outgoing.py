@@ -48,7 +48,7 @@ def outgoing(turn: Turn, request: Request, letters: Letters, answered: Sequence[
     left: tuple[str, ...] = ()
     goes_out = commands.text_for is not TextFor.NOTE or any(c.verb.name == "patched" for c in commands.commands)
     if goes_out and request.message is not None:
-        enclosure, left = enclosure_of(letters.tx, request.message)
+        enclosure, left = enclosure_of(letters, request.message)
     doubts += [f"{name} is a whole mail and does not go out" for name in left]
     everybody = _names(turn, letters.mailbox) | _of_others(turn, letters.mailbox)
     doubts += [
