@@ -34,7 +34,7 @@ INTENTS: Final = ("balanced", "strict", "open")
 # How far below the threshold the chance must lie, by what the hand-made tables alone make of the mail: where they see a
 # report, nothing is redirected; where they understood what it asks for, more is.
 TABLES_SECURITY: Final = 0.4  # from this chance on they decide that it is one
-TABLES: Final = {Outcome.SECURITY: 0.0, Outcome.UNSURE: 1.0, Outcome.SPAM: 1.0, Outcome.NOT_SECURITY: 1.75}
+TABLES: Final = {Outcome.SECURITY: 0.0, Outcome.UNSURE: 1.0, Outcome.SPAM: 1.0, Outcome.NOT_SECURITY: 1.25}
 
 
 @dataclass(frozen=True, slots=True)

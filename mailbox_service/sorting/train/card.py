@@ -9,7 +9,7 @@ from typing import Any, Final
 from mailbox_service.sorting.evaluation import Judged, calibration, figures
 from mailbox_service.sorting.learned.model import Model
 from mailbox_service.sorting.train.crossing import INTENTS
-from mailbox_service.sorting.train.material import Material
+from mailbox_service.sorting.train.material import Material, numbered
 
 _LICENCES: Final = {
     "hackerone": "disclosed reports, the reporters' own words; no text is copied",
@@ -44,10 +44,12 @@ _REACHED: Final = """
 ## What it reaches on mails not seen
 
 Six folds; each mail was sorted, with all rules, by a model trained without any mail of its project (corpora) or writer
-(sets). The thresholds come from the scores of these same mails, so the share missed is what they were set to, and
-only the share redirected is a finding. The tables behind the marks were tuned on the mails of the sources tune, judge,
-blind and round-4 to round-7: their rows flatter. `missed`: reports called *not security* or *spam*; `redirected`: mail
-that is no security matter, and called so.
+(sets). t1 to t11 were written to be hard, r1 to r4 as a mailbox receives it. The thresholds come from the scores of
+these same mails: at most one report in N is missed of t1 to t11, and of r1 to r4, and one in 1.5 N of the corpora
+without sbrbench. So the share missed is what they were set to, and only the share redirected is a finding. No threshold
+comes from the sources tune, judge, blind and round-4 to round-7: the tables behind the marks were tuned on their mails,
+and their rows flatter. `missed`: reports called *not security* or *spam*; `redirected`: mail that is no security
+matter, and called so.
 """
 _TAIL: Final = """
 ## Blind spots
@@ -76,7 +78,8 @@ def written(material: Material, judged: Mapping[str, list[Judged]], model: Model
         lines.append(f"### Intent `{intent}`: at most one report in {INTENTS[intent]} missed\n")
         lines.append("| source | reports missed | redirected | spam caught |\n| --- | --- | --- | --- |")
         lines += [_row(source, mails, {source}) for source in sources]
-        lines.append(_row("**t1 to t11**", mails, set(filter(_numbered, sources))))
+        lines.append(_row("**t1 to t11**", mails, {source for source in sources if numbered(source, "t")}))
+        lines.append(_row("**r1 to r4**", mails, {source for source in sources if numbered(source, "r")}))
         lines.append(_row("**all sets**", mails, ours))
         lines.append(_row("**all corpora**", mails, set(sources) - ours))
         lines.append("")
@@ -87,12 +90,8 @@ def written(material: Material, judged: Mapping[str, list[Judged]], model: Model
     return "\n".join(lines) + "\n" + _TAIL
 
 
-def _numbered(source: str) -> bool:
-    return source[:1] == "t" and source[1:].isdigit()
-
-
-def _in_order(source: str) -> tuple[bool, int, str]:
-    return (True, int(source[1:]), "") if _numbered(source) else (False, 0, source)
+def _in_order(source: str) -> tuple[str, int, str]:
+    return (source[0], int(source[1:]), "") if numbered(source, "tr") else ("", 0, source)
 
 
 def _row(name: str, judged: list[Judged], sources: set[str]) -> str:

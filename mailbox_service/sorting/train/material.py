@@ -87,6 +87,11 @@ def gather(corpora: Path | None, sets: Iterable[Path]) -> Material:
     return Material(found, np.array(folds), np.array(own, dtype=bool))
 
 
+def numbered(source: str, letters: str) -> bool:
+    """Is it a writer's name as the sets have them: one of `letters`, and a number?"""
+    return source[:1] != "" and source[0] in letters and source[1:].isdigit()
+
+
 def _writer(source: str) -> str:
     """Who wrote it: the rounds of the first set are of two writers."""
     if source in ("tune", "judge", "blind"):
