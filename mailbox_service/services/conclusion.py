@@ -40,6 +40,7 @@ from mailbox_service.services.decided import (
     finished_of,
     item_of,
 )
+from mailbox_service.services.first_use import take_key
 from mailbox_service.services.mailboxes import Mailbox, Mailboxes, clean
 from mailbox_service.services.ports import (
     CaseId,
@@ -56,7 +57,7 @@ from mailbox_service.services.ports import (
 from mailbox_service.services.ports.openpgp import OpenPgp
 from mailbox_service.services.replays import told_apart
 from mailbox_service.services.triage import OpenCases
-from mailbox_service.services.understanding import Understood
+from mailbox_service.services.understanding import Understood, remarked
 
 REDIRECT_ANSWERED = "its redirect was answered"
 # Who says of a redirected message that it is a report; the journal of the case has the name.
@@ -135,6 +136,8 @@ def conclude(
     tx.seal([c.id for c in desk.cases.values() if c.id is not None and c.sealed])
     tx.add_journal(writes.journal, now)
     tx.finish(writes.finished, now)
+    for decision in decisions:
+        desk.take_key(tx, decision)
     # What people say is heard once their messages are part of their cases: then their threads end with them.
     desk.converse(tx, decisions, writes)
     tx.add_mails(writes.mails, now, now + correspondence.lifetime)
@@ -468,7 +471,16 @@ class _Desk:
                 decision.routing = replace(decision.routing, verified=heard.verified)
                 decision.outlook = heard.outlook
                 decision.case.sealed = decision.case.sealed or heard.sealed
+                if heard.remark:
+                    decision.understood = remarked(decision.understood, heard.remark)
                 self._write_notices(decision, writes)
+
+    def take_key(self, tx: Transaction, decision: Decision) -> None:
+        """Of who opens a case the key that came along is theirs, as far as anybody can know."""
+        understood, case = decision.understood, decision.case
+        if decision.routing.disposition is Disposition.CASE and case is not None and case.id is not None:
+            authenticated = understood.authentication.result is AuthResult.PASS
+            take_key(tx, decision.mailbox, case.id, understood, authenticated=authenticated, now=self.now)
 
     def _write_answer(self, decision: Decision, writes: Writes) -> None:
         if decision.answer is Answer.ACKNOWLEDGEMENT and decision.case is not None:

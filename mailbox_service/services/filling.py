@@ -63,9 +63,15 @@ def fill(row: OutboundClaim, raw: bytes | None, mailbox: Mailbox, door: OpenPgp,
     )
     entity = relayed(raw, content)
     attached = len(entity) <= mailbox.notices.attachment_limit_bytes and not row.kind.endswith("_without_attachment")
-    values |= {"sealed": False, "attached": attached, "remarks": [state_of(content, pins)]}
+    values |= {"sealed": False, "attached": attached, "remarks": [state_of(content, pins), *_remarks(row)]}
     values |= {"withheld": "" if attached else f"mailbox-service message export {row.about_message}"}
     return Filled(within | values, entity if attached else None)
+
+
+def _remarks(row: OutboundClaim) -> list[str]:
+    """What was found out about the message when it was worked."""
+    found = row.context.get("remarks")
+    return [str(line) for line in found] if isinstance(found, list) else []
 
 
 def _values(value: object) -> dict[str, Any]:

@@ -117,6 +117,14 @@ def authenticated(understood: Understood, authentication: Authentication) -> Und
     return replace(understood, authentication=authentication, subject=subject)
 
 
+def remarked(understood: Understood, remark: str) -> Understood:
+    """The same with one more line for the maintainers."""
+    content = understood.content
+    if content is None:
+        return understood
+    return replace(understood, content=replace(content, remarks=(*content.remarks, remark)))
+
+
 def _addressed_to(message: ParsedMessage, own: frozenset[str], envelope_to: str | None) -> bool:
     if envelope_to is not None and not {(to := envelope_to.lower()), _without_detail(to)} & own:
         return False

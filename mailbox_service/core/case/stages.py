@@ -55,6 +55,7 @@ class Event(StrEnum):
     ADDRESS_ADDED = "address_added"
     MERGED = "merged"
     SPLIT = "split"
+    KEY_PINNED = "key_pinned"  # the OpenPGP key of a person of the case
 
 
 class Party(StrEnum):

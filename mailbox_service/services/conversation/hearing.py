@@ -16,6 +16,7 @@ from mailbox_service.services.conversation.signatures import goes_outward, with_
 from mailbox_service.services.conversation.speakers import speaker_of
 from mailbox_service.services.conversation.turn import Heard, Turn
 from mailbox_service.services.correspondence import Correspondence, Outlook, travels_along
+from mailbox_service.services.first_use import take_key
 from mailbox_service.services.mailboxes import Mailbox
 from mailbox_service.services.ports import (
     CaseId,
@@ -76,7 +77,14 @@ def hear(
     outward = said.outward and goes_outward(speaker.evidence, authenticated=speaker.evidence.authenticated)
     turn = Turn(said.understood, record, speaker, said.answered, attached, journal, outward=outward)
     heard = replace(take_turn(turn, letters), outlook=outlook(record.state, said.mailbox), sealed=record.sealed)
-    return heard, letters.mails, []
+    if speaker.party is not Party.REPORTER:
+        return heard, letters.mails, []
+    remark = take_key(
+        tx, said.mailbox, record.id, said.understood, authenticated=speaker.evidence.authenticated, now=now
+    )
+    if remark and heard.told:
+        return heard, letters.mails, [_for_the_digest(said, remark)]
+    return replace(heard, remark=remark), letters.mails, []
 
 
 def outlook(state: CaseState, mailbox: Mailbox) -> Outlook:
@@ -110,11 +118,15 @@ def _record(tx: Transaction, said: Said, case: CaseId) -> CaseRecord:
 
 
 def _too_many(said: Said) -> CollectedItem:
+    return _for_the_digest(said, f"one of more than {TURNS_AN_HOUR} messages of one sender to one case in an hour")
+
+
+def _for_the_digest(said: Said, line: str) -> CollectedItem:
     return CollectedItem(
         mailbox=said.mailbox.name,
         channel="digest",
         section="unsure",
-        line=f"one of more than {TURNS_AN_HOUR} messages of one sender to one case in an hour",
+        line=line,
         message_id=said.understood.claim.id,
         case_id=said.case,
     )

@@ -54,3 +54,4 @@ class Heard:
     more: bool = False  # other messages wait to be worked again because of it
     outlook: Outlook = NO_OUTLOOK  # for a plain notice
     sealed: bool = False  # the case it was heard in is sealed, so a notice of it says nothing either
+    remark: str = ""  # what a notice of it says beside

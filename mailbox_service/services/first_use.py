@@ -1,0 +1,53 @@
+"""A reporter's key, pinned for their case when they first use it: from then on we write to them encrypted.
+
+What is pinned here says only that the key came with what the reporter sent. It never takes the place of a key that was
+pinned, except by a mail that the pinned key has signed; and maintainers' keys are pinned on the host alone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from mailbox_service.core.case import Event
+from mailbox_service.services.mailboxes import Mailbox
+from mailbox_service.services.opening import Openness
+from mailbox_service.services.ports import CaseId, JournalEntry, Transaction
+from mailbox_service.services.ports.openpgp import OfferedKey, Pin, Verified
+from mailbox_service.services.understanding import Understood
+
+FIRST_USE, SUCCESSOR = "first use", "signed by the former key"
+
+
+def take_key(
+    tx: Transaction, mailbox: Mailbox, case: CaseId, understood: Understood, *, authenticated: bool, now: datetime
+) -> str:
+    """Pin the key that a reporter of `case` offers with their mail, where it may be. Returns a line for the maintainers
+    about one that may not; "" for nothing to tell. It adds to the journal, so nothing may change the case after it.
+    """
+    content, address = understood.content, understood.sender_key
+    if content is None or not address or mailbox.is_maintainer(address) or address in mailbox.own_addresses:
+        return ""
+    fitting = [key for key in content.offered if address in key.facts.addresses and key.facts.can("e")]
+    if len(fitting) != 1:
+        return ""
+    offered = fitting[0]
+    pinned = next((pin for pin in tx.pins(mailbox.name, case) if pin.address.lower() == address), None)
+    if pinned is None:
+        if content.openness is Openness.OPENED or authenticated:
+            _pin(tx, mailbox, case, address, offered, FIRST_USE, now)
+        return ""
+    if pinned.key.fingerprint == offered.key.fingerprint:
+        return ""
+    by = content.signature.fingerprint if isinstance(content.signature, Verified) else ""
+    if by == pinned.key.fingerprint:
+        _pin(tx, mailbox, case, address, offered, SUCCESSOR, now)
+        return ""
+    return f"Another key of the reporter, {offered.key.fingerprint}, was offered; it is not used."
+
+
+def _pin(
+    tx: Transaction, mailbox: Mailbox, case: CaseId, address: str, offered: OfferedKey, how: str, now: datetime
+) -> None:
+    if tx.pin(Pin(mailbox.name, address, offered.key, case, how, now, offered.facts.expires_at)):
+        data: dict[str, object] = {"fingerprint": offered.key.fingerprint, "how": how}
+        tx.add_journal([JournalEntry(case, Event.KEY_PINNED, address, data)], now)
