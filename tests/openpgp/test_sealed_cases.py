@@ -260,3 +260,21 @@ async def test_a_key_that_came_by_mail_is_never_a_maintainers(
     house.database.run(lambda tx: tx.pin(pin))
     await house.deliver()
     assert f"{CANARY} text" in opened(ada, newest(house, ADA))[1]
+
+
+async def test_an_encrypted_answer_reaches_the_reporter_and_is_nowhere_in_clear(
+    house: Bench, door: GpgDoor, ada: Person, jane: Person
+) -> None:
+    pinned(house, JANE, jane.public)
+    await house.post(secret_mail(jane, JANE, door, f"{CANARY} text"))
+    await house.deliver()
+    assert "It is signed by the key pinned to jane@research.example" in opened(ada, newest(house, ADA))[1]
+    notice = str(parse(newest(house, ADA)).message_id)
+    files = (OutFile("cage.txt", f"{CANARY} bars".encode()),)
+    await house.post(secret_mail(ada, ADA, door, f"/reply\n{CANARY} sings.\n", answers=notice, files=files, number=2))
+    await house.deliver()
+    _, text, entity = opened(jane, newest(house, JANE))
+    assert f"{CANARY} sings." in text
+    assert [(file.filename, file.data) for file in attached_files(entity)] == [(f.filename, f.data) for f in files]
+    assert CANARY.encode() not in stored(house.database) and b"cage.txt" not in stored(house.database)
+    assert not any(CANARY.encode() in data for _, data in house.office.taken)
