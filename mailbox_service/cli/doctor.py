@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from mailbox_service.adapters.database import migrating, schema
@@ -24,6 +25,7 @@ from mailbox_service.cli.exits import Exit
 from mailbox_service.cli.findings import Finding, outbox_at_rest
 from mailbox_service.config import Config
 from mailbox_service.errors import ConfigurationError, MailboxServiceError, PermanentError, TemplateError
+from mailbox_service.services.ports.openpgp import pin_of
 
 # When this program was written: a clock before it is wrong, and with it every certificate and every deadline.
 EARLIEST_YEAR = 2026
@@ -189,8 +191,24 @@ def _contents(config: Config, database: Database) -> Iterator[Finding]:
     for name in sorted(set(known) - names):
         remedy = "add it again, or leave it: its mail stays on file, and what waits for it is not worked"
         yield Finding.warning("configuration", f"mailbox {name} is on file but no longer configured", remedy)
+    yield from _unsigned(config, database)
     if moment is not None:
         yield from _clock(moment - now(), database.is_sqlite)
+
+
+def _unsigned(config: Config, database: Database) -> Iterator[Finding]:
+    """Who has to sign and has no key that counts, so that nothing they mail is done."""
+    wanted = [(box, [m for m in box.maintainers if box.strict or m.signed_only]) for box in config.mailboxes]
+    for mailbox, people in wanted:
+        if not people:
+            continue
+        pins = database.run(partial(SqlTransaction.pins, mailbox=mailbox.name))
+        for person in people:
+            if pin_of(pins, person.address, now(), by_hand=True) is None:
+                known = f"no valid key is pinned to {person.address}"
+                what = f"{person.name} has to sign, and {known}: no mail of theirs counts"
+                remedy = f"run `mailbox-service key pin {person.address} FINGERPRINT --file FILE`"
+                yield Finding.error(f"mailbox {mailbox.name}", what, remedy)
 
 
 def _clock(ahead: timedelta, is_sqlite: bool) -> Iterator[Finding]:

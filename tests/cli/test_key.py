@@ -152,3 +152,14 @@ def test_without_a_folder_the_verbs_say_what_to_configure(desk: Desk, ada: Perso
         answer = desk.run("key", *words)
         assert (answer.code, "openpgp: {folder" in answer.err) == (69, True), words
     assert desk.done("key", "list").text == "No keys.\n"
+
+
+def test_the_doctor_names_who_has_to_sign_and_has_no_key(desk: Desk, ada: Person) -> None:
+    said = f"no valid key is pinned to {ADA}"
+    assert said not in desk.run("check", "--offline").text
+    text = desk.config.read_text()
+    desk.config.write_text(text.replace(f"address: {ADA}", f"address: {ADA}, signed_only: true"))
+    found = desk.run("check", "--offline")
+    assert (said in " ".join(found.text.split()), found.code) == (True, 1)
+    desk.done("key", "pin", ADA, ada.fingerprint, "--file", key_file(desk, ada))
+    assert said not in " ".join(desk.run("check", "--offline").text.split())
