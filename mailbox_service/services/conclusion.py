@@ -42,6 +42,7 @@ from mailbox_service.services.decided import (
 )
 from mailbox_service.services.first_use import take_key
 from mailbox_service.services.mailboxes import Mailbox, Mailboxes, clean
+from mailbox_service.services.opening import Openness
 from mailbox_service.services.ports import (
     CaseId,
     CollectedItem,
@@ -479,8 +480,9 @@ class _Desk:
         """Of who opens a case the key that came along is theirs, as far as anybody can know."""
         understood, case = decision.understood, decision.case
         if decision.routing.disposition is Disposition.CASE and case is not None and case.id is not None:
-            authenticated = understood.authentication.result is AuthResult.PASS
-            take_key(tx, decision.mailbox, case.id, understood, authenticated=authenticated, now=self.now)
+            opened = understood.content is not None and understood.content.openness is Openness.OPENED
+            known = opened or understood.authentication.result is AuthResult.PASS
+            take_key(tx, decision.mailbox, case.id, understood, known=known, now=self.now)
 
     def _write_answer(self, decision: Decision, writes: Writes) -> None:
         if decision.answer is Answer.ACKNOWLEDGEMENT and decision.case is not None:

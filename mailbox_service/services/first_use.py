@@ -10,7 +10,6 @@ from datetime import datetime
 
 from mailbox_service.core.case import Event
 from mailbox_service.services.mailboxes import Mailbox
-from mailbox_service.services.opening import Openness
 from mailbox_service.services.ports import CaseId, JournalEntry, Transaction
 from mailbox_service.services.ports.openpgp import OfferedKey, Pin, Verified
 from mailbox_service.services.understanding import Understood
@@ -19,10 +18,13 @@ FIRST_USE, SUCCESSOR = "first use", "signed by the former key"
 
 
 def take_key(
-    tx: Transaction, mailbox: Mailbox, case: CaseId, understood: Understood, *, authenticated: bool, now: datetime
+    tx: Transaction, mailbox: Mailbox, case: CaseId, understood: Understood, *, known: bool, now: datetime
 ) -> str:
     """Pin the key that a reporter of `case` offers with their mail, where it may be. Returns a line for the maintainers
     about one that may not; "" for nothing to tell. It adds to the journal, so nothing may change the case after it.
+
+    `known`: the mail opens the case, encrypted, or its author is authenticated. In a case that exists, anybody can
+    encrypt to us under the reporter's address; a token alone must not put a stranger's key in the reporter's place.
     """
     content, address = understood.content, understood.sender_key
     if content is None or not address or mailbox.is_maintainer(address) or address in mailbox.own_addresses:
@@ -33,7 +35,7 @@ def take_key(
     offered = fitting[0]
     pinned = next((pin for pin in tx.pins(mailbox.name, case) if pin.address.lower() == address), None)
     if pinned is None:
-        if content.openness is Openness.OPENED or authenticated:
+        if known:
             _pin(tx, mailbox, case, address, offered, FIRST_USE, now)
         return ""
     if pinned.key.fingerprint == offered.key.fingerprint:

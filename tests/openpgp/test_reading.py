@@ -59,6 +59,17 @@ async def test_a_sealed_report_pins_its_key_and_leaves_nothing_of_its_content(
     assert CANARY not in "".join(rows) + str(house.row(0))
 
 
+async def test_a_token_alone_puts_no_key_into_a_case_that_exists(house: Bench, door: GpgDoor, bob: Person) -> None:
+    await house.post(sealed(door, bob, 1, b"Content-Type: text/plain\r\n\r\nA flaw.\r\n"))
+    ack = str(house.mails("acknowledgement")[0]["message_id"])
+    answer = sealed(door, bob, 2, with_key(bob, CANARY)).replace(
+        b"\r\n\r\n", f"\r\nIn-Reply-To: {ack}\r\n\r\n".encode(), 1
+    )
+    await house.post(answer)
+    assert house.dispositions() == ["case", "attached"]
+    assert pins(house) == []
+
+
 async def test_the_same_ciphertext_from_somebody_else_is_a_case_that_nobody_is_shown(
     house: Bench, door: GpgDoor, bob: Person
 ) -> None:

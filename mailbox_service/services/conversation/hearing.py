@@ -79,9 +79,7 @@ def hear(
     heard = replace(take_turn(turn, letters), outlook=outlook(record.state, said.mailbox), sealed=record.sealed)
     if speaker.party is not Party.REPORTER:
         return heard, letters.mails, []
-    remark = take_key(
-        tx, said.mailbox, record.id, said.understood, authenticated=speaker.evidence.authenticated, now=now
-    )
+    remark = take_key(tx, said.mailbox, record.id, said.understood, known=speaker.evidence.authenticated, now=now)
     if remark and heard.told:
         return heard, letters.mails, [_for_the_digest(said, remark)]
     return replace(heard, remark=remark), letters.mails, []
