@@ -16,10 +16,12 @@ from mailbox_service.sorting.learned.features import FeatureReader
 from mailbox_service.sorting.learned.model import shipped
 from mailbox_service.sorting.learned.scoring import LIMIT, PART_DISCOUNT, Scorer
 from mailbox_service.sorting.learned.sorter import INTENTS, TrainedSorter, thresholds
+from mailbox_service.sorting.lexical import LexicalSorter
 
 ROOT = Path(__file__).parents[2]
 SORTER = TrainedSorter()
 OPEN = TrainedSorter("open")
+TABLES_ALONE = LexicalSorter()
 MISSED = (Outcome.NOT_SECURITY, Outcome.SPAM)
 MAILS = [
     *read(ROOT / "training" / "mailbox_set" / "train"),
@@ -164,3 +166,15 @@ def test_one_in_n_takes_the_next_measured_number_that_promises_as_much() -> None
 def test_no_other_intent_is_known(intent: str) -> None:
     with pytest.raises(ValueError, match=r"intent|invalid literal"):
         TrainedSorter(intent)
+
+
+def test_what_the_tables_call_a_report_is_never_spam() -> None:
+    called = [mail.mail for mail in MAILS if TABLES_ALONE.sort(mail.mail).outcome is Outcome.SECURITY]
+    assert called
+    spammy = (
+        "We are a leading SEO agency. Rank your website first on Google, guaranteed. Casino bonus, reply for a quote!"
+    )
+    for mail in called:
+        louder = Sortable(mail.subject, (*mail.texts, *[spammy] * 5), spam_marked=True, automatic=True)
+        if TABLES_ALONE.sort(louder).outcome is Outcome.SECURITY:
+            assert SORTER.sort(louder).outcome is not Outcome.SPAM

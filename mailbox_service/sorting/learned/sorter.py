@@ -102,6 +102,8 @@ class TrainedSorter:
         outcome = self._outcome(security, spam)
         if outcome is Outcome.NOT_SECURITY or (outcome is Outcome.UNSURE and security >= TABLES_SECURITY):
             outcome = self._with_tables(security, self._tables.judged(mail, look.reading).outcome)
+        elif outcome is Outcome.SPAM and self._tables.judged(mail, look.reading).outcome is Outcome.SECURITY:
+            outcome = Outcome.UNSURE  # what the tables see as a report is never passed over in silence
         unread = None
         if outcome in (Outcome.NOT_SECURITY, Outcome.SPAM):
             unread = self._unread(mail, look)
