@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from mailbox_service.core.case import Stage
+from mailbox_service.core.case import Resolution, Stage
 from mailbox_service.services.ports.openpgp import PublicKey
 from tests.conversation.people import Mail, said
 from tests.end_to_end.conversing import ADA, BOTH, Town, post_office, ready
@@ -203,6 +203,44 @@ def test_an_encrypted_report_is_read_by_whom_it_is_for_and_lies_nowhere_in_clear
     assert list(temporary.iterdir()) == []
 
 
+def test_a_case_goes_its_whole_way_and_nothing_of_it_lies_in_clear(
+    sqlite_url: str, tmp_path: Path, dovecot: Dovecot, office: Postfix, keys: dict[str, Keyholder], temporary: Path
+) -> None:
+    with sealed_town(tmp_path, sqlite_url, dovecot, office, keys) as here:
+        jane, ada, grace = here.jane, here.ada, here.grace
+        ref = here.begin_sealed()
+        assert not jane.letters[0].encrypted, "whoever writes in her name must not learn that her key is known"
+        _has(ada, SUBJECT, TEXT)
+        out = here.seal_answer(ada, f"/own\n/needs-info\n{QUESTION}", ref)
+        assert QUESTION in said(out[jane.address][0]) and jane.letters[-1].encrypted
+        assert jane.letters[-1].signed_by == here.ours.fingerprint
+        out = here.seal_answer(jane, ANSWER, ref)
+        assert here.state(ref).stage is Stage.REVIEWING
+        _has(ada, ANSWER)
+        here.seal_answer(ada, f"/reproduced\n/severity {VECTOR}\n{INSIDE}", ref)
+        here.seal_answer(ada, "/patched\nPlease try this.", ref, files=((PATCH_NAME, PATCH),))
+        (attached,) = jane.newest("Please try this.").iter_attachments()
+        assert (attached.get_filename(), attached.get_payload(decode=True)) == (PATCH_NAME, PATCH)
+        here.seal_answer(jane, f"/fix-works\n{TRIED}", ref)
+        _has(ada, TRIED)
+        here.seal_answer(ada, "/released 4.38.1", ref)
+        out = here.seal_answer(ada, f"/published {ADVISORY}", ref)
+        assert here.state(ref).stage is Stage.PUBLISHED, "signed: nobody is asked again"
+        assert ADVISORY in said(out[jane.address][0])
+        here.seal_answer(ada, f"/close resolved\n{FAREWELL}", ref)
+        assert FAREWELL in said(jane.got[-1])
+        state = here.state(ref)
+        assert (state.stage, state.resolution) == (Stage.CLOSED, Resolution.RESOLVED)
+        assert grace.got and all(ref in str(mail["Subject"]) for mail in grace.got), "told that something happened"
+        assert all(letter.encrypted for letter in (*ada.letters, *jane.letters[1:]))
+        running = search(tmp_path, temporary)
+        mails = [data for person in here.people for data in here.maildir(person)]
+    assert running == []
+    assert search(tmp_path, temporary) == []
+    assert [found for data in mails for found in canaries_in(data)] == []
+    assert list(temporary.iterdir()) == []
+
+
 def test_what_is_encrypted_to_another_key_is_acknowledged_and_says_why_it_is_closed(
     sqlite_url: str, tmp_path: Path, dovecot: Dovecot, office: Postfix, keys: dict[str, Keyholder]
 ) -> None:
@@ -234,6 +272,17 @@ def test_a_case_that_becomes_sealed_midway_is_closed_to_those_without_a_key(
         mails = [data for person in here.people for data in here.maildir(person)]
         assert [found for data in mails for found in canaries_in(data)] == []
         _has(here.ada, TRIED)
+
+
+def test_the_search_finds_what_it_looks_for(tmp_path: Path) -> None:
+    for word in CANARIES:
+        for before in range(7):
+            assert canaries_in(base64.b64encode(bytes(before) + word.encode() + b"..")) == [word]
+        assert canaries_in(b"..." + word.encode()) == canaries_in(word.encode("utf-16-le")) == [word]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a").write_text(TEXT)
+    assert len(search(tmp_path)) == 2
+    assert canaries_in(base64.b64encode(bytes(range(256)) * 9)) == []
 
 
 def _has(person: Correspondent, *texts: str) -> None:
