@@ -17,7 +17,7 @@ import structlog
 from mailbox_service.core.case import Party
 from mailbox_service.core.composition import OutFile, Outgoing, compose
 from mailbox_service.core.openpgp import armoured, encrypted, header_field, payload, signed
-from mailbox_service.errors import Refused
+from mailbox_service.errors import Refused, TemporaryError
 from mailbox_service.services.filling import fill
 from mailbox_service.services.mailboxes import Mailbox
 from mailbox_service.services.ports import MessageId, OutboundClaim
@@ -62,13 +62,20 @@ class Sealing:
         async def one(work: ToSeal) -> None:
             try:
                 async with self._running:
-                    composed.append((work.row, await asyncio.to_thread(self.compose_one, work, now)))
+                    composed.append((work.row, await asyncio.to_thread(self._compose_surely, work, now)))
             except Exception as error:
                 log.error("mail cannot be composed", outbound_id=int(work.row.id), error_type=type(error).__name__)
                 broken.append((work.row, f"could not be composed: {type(error).__name__}"))
 
         await asyncio.gather(*(one(work) for work in batch))
         return composed, broken
+
+    def _compose_surely(self, work: ToSeal, now: datetime) -> bytes:
+        """Of several runs of gpg that start its agent at the same moment one may fail; a mail need not wait for that."""
+        try:
+            return self.compose_one(work, now)
+        except TemporaryError:
+            return self.compose_one(work, now)
 
     def compose_one(self, work: ToSeal, now: datetime) -> bytes:
         """The bytes of one row. Raises: TemplateError, ValueError; TemporaryError when gpg cannot be run."""

@@ -222,6 +222,7 @@ _REMARKED = [
 ]
 
 SINCE: dict[str, Context] = {
+    "acknowledgement": {"own_key": "", "smime": False},
     "changed": _REMARKS,
     "withdrawal": _REMARKS,
     "kept_internal": _REMARKS,
