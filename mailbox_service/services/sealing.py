@@ -71,7 +71,7 @@ class Sealing:
         return composed, broken
 
     def _compose_surely(self, work: ToSeal, now: datetime) -> bytes:
-        """Of several runs of gpg that start its agent at the same moment one may fail; a mail need not wait for that."""
+        """Of several runs of gpg that start its agent at one moment one may fail; a mail need not wait for that."""
         try:
             return self.compose_one(work, now)
         except TemporaryError:
