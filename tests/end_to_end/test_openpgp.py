@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import re
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,7 +21,7 @@ from mailbox_service.services.ports.openpgp import PublicKey
 from tests.conversation.people import Mail, said
 from tests.end_to_end.conversing import ADA, BOTH, Town, post_office, ready
 from tests.end_to_end.daemon import ROOT, Desk
-from tests.end_to_end.openpgp_people import Correspondent
+from tests.end_to_end.openpgp_people import Correspondent, outside_of, wrapped
 from tests.openpgp.keys import People
 from tests.openpgp.keys import Person as Keyholder
 from tests.peers.dovecot import Dovecot
@@ -116,14 +118,19 @@ def office() -> Iterator[Postfix]:
 
 
 @pytest.fixture(scope="module")
-def keys() -> Iterator[dict[str, Keyholder]]:
-    people = People()
-    yield {
+def people() -> Iterator[People]:
+    everybody = People()
+    yield everybody
+    everybody.leave()
+
+
+@pytest.fixture(scope="module")
+def keys(people: People) -> dict[str, Keyholder]:
+    return {
         "jane": people.join("Jane Doe <jane@research.example>"),
         "ada": people.join("Ada <ada@example.org>"),
         "mallory": people.join("Ada <ada@example.org>"),
     }
-    people.leave()
 
 
 @pytest.fixture(autouse=True)
@@ -312,3 +319,96 @@ def _forms(word: str) -> tuple[bytes, ...]:
         for shift in range(3)
     ]
     return word.encode(), word.encode("utf-16-le"), *shifted
+
+
+# --- what must not happen --------------------------------------------------------------------------------------------
+
+_SIGNS = BOTH.replace("address: ada@example.org", "address: ada@example.org, signed_only: true")
+
+
+def test_a_ciphertext_that_came_before_is_acknowledged_like_any_other_and_shown_to_nobody(
+    sqlite_url: str, tmp_path: Path, dovecot: Dovecot, office: Postfix, keys: dict[str, Keyholder]
+) -> None:
+    with sealed_town(tmp_path, sqlite_url, dovecot, office, keys) as here:
+        here.begin_sealed()
+        stolen = ciphertext_of(here.desk.ask(lambda tx: tx.raw(1)))
+        fresh = keys["mallory"].seal(b"Content-Type: text/plain\r\n\r\nA report.\r\n", here.ours)
+        answers = []
+        for number, blob in enumerate((stolen, fresh)):
+            shown = len(here.ada.got)
+            mail = here.mallory.write("", subject="x")
+            out = here.send(wrapped(outside_of(mail), blob))
+            (answer,) = out[here.mallory.address]
+            answers.append(re.sub(r"SEC-\d+-\d+|[0-9a-f]{16,}|\d\d:\d\d", "*", f"{answer['Subject']} {said(answer)}"))
+            if number == 0:
+                told = "".join(mail.as_string() + said(mail) for mail in here.ada.got[shown:])
+                assert canaries_in(told.encode()) == [] and "came before, in message 1" in told
+        assert answers[0] == answers[1]
+        assert not any(canaries_in(data) for data in here.maildir(here.mallory))
+
+
+def test_who_has_to_sign_is_not_heard_by_another_key_nor_without_one_nor_twice(
+    sqlite_url: str, tmp_path: Path, dovecot: Dovecot, office: Postfix, keys: dict[str, Keyholder]
+) -> None:
+    with sealed_town(tmp_path, sqlite_url, dovecot, office, keys, _SIGNS) as here:
+        ada, mallory = here.ada, keys["mallory"]
+        ref = here.begin()
+        notice = here.newest(ada, ref)
+        wanted = f"/published {ADVISORY}"
+        here.send(
+            *(ada.write(wanted, answering=notice, proven=proven) for proven in (True, False)),
+            *(ada.sign(ada.write(wanted, answering=notice, proven=proven), by=mallory) for proven in (True, False)),
+            ada.sign(ada.write("Fine.", answering=notice, quote=False)).replace(b"\r\nFine.", b"\r\n/close spam"),
+        )
+        assert here.untouched(ref)
+        sealed = here.begin("A further SQL injection vulnerability")
+        notice = here.newest(ada, sealed)
+        here.send(
+            ada.seal(ada.write(wanted, answering=notice), by=mallory),
+            ada.seal(ada.write(wanted, answering=notice), sign=False),
+        )
+        assert here.untouched(sealed)
+        notice = here.newest(ada, ref)
+        good = ada.sign(ada.write(wanted, answering=notice))
+        out = here.send(good)
+        assert here.events(ref).count("published") == 1
+        assert ADVISORY in said(out[here.jane.address][0]), "carried out at once"
+        other = here.begin("Another SQL injection vulnerability")
+        here.send(_in_answer_to(good, here.newest(ada, other)))
+        assert here.untouched(other), "the same signed words in another case"
+        out = here.send(good.replace(b"Message-ID: <ada.", b"Message-ID: <again."))
+        assert not out[here.jane.address] and here.events(ref).count("published") == 1
+
+
+def test_a_maintainers_key_that_expires_midway_gets_and_proves_nothing_more(
+    sqlite_url: str, tmp_path: Path, dovecot: Dovecot, office: Postfix, keys: dict[str, Keyholder], people: People
+) -> None:
+    ada = people.join("Ada <ada@example.org>", expires="seconds=30")
+    ends = time.monotonic() + 31
+    with sealed_town(tmp_path, sqlite_url, dovecot, office, {**keys, "ada": ada}, _SIGNS) as here:
+        ref = here.begin_sealed()
+        _has(here.ada, TEXT)
+        notice = here.newest(here.ada, ref)
+        late = here.ada.sign(here.ada.write("/reproduced", answering=notice))
+        here.desk.until(lambda: time.monotonic() > ends, 40)
+        here.seal_answer(here.jane, ANSWER, ref)
+        assert not any(canaries_in(here.maildir(who)[-1]) for who in (here.ada, here.grace))
+        newest = here.ada.letters[-1]
+        assert not newest.encrypted and ref in str(newest.mail["Subject"])
+        here.send(late)
+        assert here.untouched(ref)
+
+
+def ciphertext_of(raw: bytes) -> bytes:
+    """The armoured message in a mail."""
+    found = re.search(rb"-----BEGIN PGP MESSAGE-----.*?-----END PGP MESSAGE-----", raw, re.DOTALL)
+    assert found is not None
+    return found[0]
+
+
+def _in_answer_to(mail: bytes, other: Mail) -> bytes:
+    """The same mail, threaded to another one, as its outer header may be by anybody."""
+    head, blank, body = mail.partition(b"\r\n\r\n")
+    wanted = f"In-Reply-To: {other['Message-ID']}\r\n".encode()
+    head = re.sub(rb"(?im)^(In-Reply-To|References|Message-ID):.*\r\n([ \t].*\r\n)*", b"", head)
+    return b"Message-ID: <moved@example.org>\r\n" + wanted + head + blank + body
