@@ -253,7 +253,7 @@ class Service:
             disk=lambda: disk_trouble(folder, self.config.alarms.disk_free),
             mails_waiting=mails_waiting,
             meter=self.meter,
-            own_keys=partial(own_keys, self.config) if self.config.openpgp.folder is not None else None,
+            own_keys=partial(own_keys, self.doors) if self.doors else None,
         )
         return alarms, vigil
 

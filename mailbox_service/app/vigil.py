@@ -11,8 +11,8 @@ from pathlib import Path
 from mailbox_service.adapters.imap import ImapSource
 from mailbox_service.adapters.lmtp import Listener
 from mailbox_service.adapters.smtp import SmtpTransport
-from mailbox_service.config import Config
 from mailbox_service.core.gpg.keys import KeyFacts
+from mailbox_service.services.ports.openpgp import OpenPgp
 from mailbox_service.services.vigil import FolderSense, Senses
 
 # Between two looks; each asks the database a few dozen small questions.
@@ -45,19 +45,9 @@ def senses_of_all(
     return {name: senses_of(sources.get(name), transport, listeners) for name, transport in transports.items()}
 
 
-async def own_keys(config: Config) -> Mapping[str, Sequence[KeyFacts]]:
-    """The own keys of each mailbox. Raises: PermanentError, TemporaryError."""
-
-    def listed() -> dict[str, Sequence[KeyFacts]]:
-        from mailbox_service.app.wiring import keyrings, openpgp_door
-
-        homes = keyrings(config)
-        if homes is None:
-            return {}
-        with homes:
-            return {mailbox.name: openpgp_door(homes, mailbox, config).own_keys() for mailbox in config.mailboxes}
-
-    return await asyncio.to_thread(listed)
+async def own_keys(doors: Mapping[str, OpenPgp]) -> Mapping[str, Sequence[KeyFacts]]:
+    """The own keys of each mailbox. Raises: TemporaryError."""
+    return await asyncio.to_thread(lambda: {name: door.own_keys() for name, door in doors.items()})
 
 
 def disk_trouble(folder: Path, least_free_bytes: int) -> str:

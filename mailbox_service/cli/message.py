@@ -229,14 +229,7 @@ def export(
         row, raw = database.run(lambda tx: (tx.message_row(MessageId(message_id)), tx.raw(MessageId(message_id))))
     if row["partial"]:
         complain(f"message {message_id} is larger than max_message_size; only its header is on file")
-    if output is None:
-        if sys.stdout.isatty():
-            complain("mailbox-service: mail can hold escape sequences; use -o FILE, or a pipe")
-            raise typer.Exit(Exit.USAGE)
-        write_bytes(raw)
-        return
-    with new_file(output) as file:
-        file.write(raw)
+    _hand_out(raw, output)
 
 
 @app.command()
@@ -259,14 +252,19 @@ def decrypt(
         pins = database.run(lambda tx: tx.pins(row["mailbox"], row["case_id"]))
     entity, signer = _decrypted(config, row, raw, pins)
     complain(signer)
+    _hand_out(entity, output)
+
+
+def _hand_out(mail: bytes, output: Path | None) -> None:
+    """To a new file or to standard output, but never to a terminal."""
     if output is None:
         if sys.stdout.isatty():
             complain("mailbox-service: mail can hold escape sequences; use -o FILE, or a pipe")
             raise typer.Exit(Exit.USAGE)
-        write_bytes(entity)
+        write_bytes(mail)
         return
     with new_file(output) as file:
-        file.write(entity)
+        file.write(mail)
 
 
 def _decrypted(config: Config, row: dict[str, Any], raw: bytes, pins: list[Pin]) -> tuple[bytes, str]:

@@ -17,9 +17,10 @@ from mailbox_service.core.commands import Misread, TextFor
 from mailbox_service.core.composition import OutFile
 from mailbox_service.core.display import harmless
 from mailbox_service.core.message import parse
+from mailbox_service.core.newtext import anonymous
 from mailbox_service.services.conversation import contexts
 from mailbox_service.services.conversation.letters import described_file, meant_files
-from mailbox_service.services.conversation.outgoing import without_the_writer
+from mailbox_service.services.conversation.outgoing import names_of
 from mailbox_service.services.conversation.requests import context_of, newly_written_in, read_request
 from mailbox_service.services.correspondence import shown_of
 from mailbox_service.services.mailboxes import Mailbox, clean
@@ -95,9 +96,7 @@ def _text(source: dict[str, Any], raw: bytes, content: Content, mailbox: Mailbox
     request = read_request(content.view, MessageId(source["message"]), mailbox, context, outward=source["outward"])
     if isinstance(request, Misread):
         raise ValueError("the text that shall go out cannot be read")
-    author = parse(raw).from_
-    shown = author.display_name if author is not None else ""
-    return without_the_writer(request.commands.text, source["by"], (source["name"], shown), mailbox)[0]
+    return anonymous(request.commands.text, names_of(source["by"], source["name"], parse(raw).from_, mailbox))[0]
 
 
 def _outward(within: dict[str, Any], source: dict[str, Any], raw: bytes, content: Content, mailbox: Mailbox) -> Filled:

@@ -20,14 +20,13 @@ from mailbox_service.core.openpgp import armoured, encrypted, header_field, payl
 from mailbox_service.errors import Refused, TemporaryError
 from mailbox_service.services.filling import fill
 from mailbox_service.services.mailboxes import Mailbox
+from mailbox_service.services.opener import AT_ONCE
 from mailbox_service.services.ports import MessageId, OutboundClaim
 from mailbox_service.services.ports.openpgp import OpenPgp, Pin, PublicKey, pin_of
 from mailbox_service.services.processing import AUTO_REPLIED, Composition, Processing
 
 log = structlog.get_logger()
 
-# gpg is a process with an agent beside it: more at once only wait for the processor.
-AT_ONCE = 4
 KEY_FILE = "security-key.asc"
 # The door signs by SHA-512 (ports.OpenPgp).
 MICALG = "pgp-sha512"

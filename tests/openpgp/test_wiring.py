@@ -7,7 +7,7 @@ from pathlib import Path
 from mailbox_service.adapters.openpgp.ownership import generate
 from mailbox_service.app.service import Service
 from mailbox_service.app.vigil import own_keys
-from mailbox_service.app.wiring import keyrings
+from mailbox_service.app.wiring import doors_of, keyrings
 from mailbox_service.config import load
 from tests.cli.desk import CONFIG
 from tests.openpgp.conftest import ADDRESS
@@ -25,14 +25,14 @@ def configured(tmp_path: Path) -> tuple[Path, str]:
 
 async def test_the_vigil_is_told_of_the_keys_in_the_configured_folder(tmp_path: Path) -> None:
     path, text = configured(tmp_path)
-    assert await own_keys(load(path, {})) == {}
+    assert await own_keys(doors_of(keyrings(load(path, {})), load(path, {}))) == {}
     path.write_text(f"{text}openpgp: {{folder: openpgp}}\n")
     config = load(path, {})
     homes = keyrings(config)
     assert homes is not None
     with homes:
         made = generate(homes, "Demo security", ADDRESS)
-    (key,) = (await own_keys(config))["security"]
+        (key,) = (await own_keys(doors_of(homes, config)))["security"]
     assert (key.fingerprint, key.expires_at) == (made.fingerprint, made.expires_at)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mailbox_service.core.commands import TextFor
+from mailbox_service.core.message import Address
 from mailbox_service.core.message.attachments import words
 from mailbox_service.core.message.extraction import File
 from mailbox_service.core.newtext import anonymous, echoes, names_any
@@ -63,9 +64,7 @@ def _text(turn: Turn, request: Request, letters: Letters, answered: Sequence[Out
     commands = request.commands
     if commands.text_for is TextFor.NOTE or not commands.text.strip():
         return "", []
-    author = turn.understood.message.from_
-    shown = author.display_name if author is not None else ""
-    text, named = without_the_writer(commands.text, turn.speaker.address, (turn.speaker.name, shown), letters.mailbox)
+    text, named = anonymous(commands.text, _names(turn, letters.mailbox))
     doubts = doubts_of(request.new)
     if named:
         doubts.append("your name or address stands in it")
@@ -78,16 +77,15 @@ def _text(turn: Turn, request: Request, letters: Letters, answered: Sequence[Out
     return text, doubts + [f"`{line}` stands below your text and was taken for text" for line in commands.misplaced]
 
 
-def without_the_writer(text: str, address: str, names: Iterable[str], mailbox: Mailbox) -> tuple[str, bool]:
-    """The text as it leaves the house, and whether something that names its writer is left in it."""
-    return anonymous(text, {address, *_parts(names, mailbox)})
+def names_of(address: str, name: str, author: Address | None, mailbox: Mailbox) -> set[str]:
+    """What names the writer of a mail. Their mail program, which wrote `author`, may know a name that the roster does
+    not."""
+    shown = author.display_name if author is not None else ""
+    return {address, *_parts((name, shown), mailbox)}
 
 
 def _names(turn: Turn, mailbox: Mailbox) -> set[str]:
-    """What names the writer. Their mail program may know a name that the roster does not."""
-    author = turn.understood.message.from_
-    shown = author.display_name if author is not None else ""
-    return {turn.speaker.address, *_parts((turn.speaker.name, shown), mailbox)}
+    return names_of(turn.speaker.address, turn.speaker.name, turn.understood.message.from_, mailbox)
 
 
 def _of_others(turn: Turn, mailbox: Mailbox) -> set[str]:
