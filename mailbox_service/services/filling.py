@@ -55,6 +55,8 @@ def fill(row: OutboundClaim, raw: bytes | None, mailbox: Mailbox, door: OpenPgp,
     content = look(raw, parse(raw), door, [pin.key for pin in pins], offers=False)
     if content.unread:
         return None
+    if source["as"] == "answer":
+        return Filled(within | _answered(source, content, mailbox))
     if source["as"] == "outward":
         return _outward(within, source, raw, content, mailbox)
     values = (
@@ -97,6 +99,22 @@ def _text(source: dict[str, Any], raw: bytes, content: Content, mailbox: Mailbox
     if isinstance(request, Misread):
         raise ValueError("the text that shall go out cannot be read")
     return anonymous(request.commands.text, names_of(source["by"], source["name"], parse(raw).from_, mailbox))[0]
+
+
+def _answered(source: dict[str, Any], content: Content, mailbox: Mailbox) -> dict[str, object]:
+    """What its writer is shown of their own mail."""
+    context = context_of(mailbox, Party(source["party"]), source["name"], on_case=True)
+    request = read_request(content.view, MessageId(source["message"]), mailbox, context, outward=source["outward"])
+    values: dict[str, object] = (
+        {"errors": [clean(error, 600) for error in request.errors]}
+        if isinstance(request, Misread)
+        else {
+            "lines": request.lines,
+            "misplaced": list(request.commands.misplaced),
+            "text": contexts.shown(request.commands.text),
+        }
+    )
+    return {name: value for name, value in values.items() if name in source["values"]}
 
 
 def _outward(within: dict[str, Any], source: dict[str, Any], raw: bytes, content: Content, mailbox: Mailbox) -> Filled:

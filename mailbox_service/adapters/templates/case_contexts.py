@@ -290,6 +290,8 @@ _TO_ONE: dict[str, tuple[Context, ...]] = {
             "what": ["made M-17 a case", "released M-19"],
         },
         {**_DONE, "what": [], "sent": [], "owner": "", "unsure": True, "misplaced": ["/spam"]},
+        {**_DONE, "sealed": True, "what": [], "sent": [], "misplaced": ["/spam"]},
+        {**_DONE, **_OF_REPORTER, "sealed": True, "what": [], "sent": [], "owner": "", "due": [], "next": []},
     ),
     "refused": (
         _REFUSED,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from mailbox_service.core.case import Facts, Party, Refused
 from mailbox_service.core.commands.pages import help_lines
@@ -11,6 +12,7 @@ from mailbox_service.services.conversation import contexts
 from mailbox_service.services.conversation.casework import Work
 from mailbox_service.services.conversation.letters import Letters
 from mailbox_service.services.conversation.requests import Request
+from mailbox_service.services.conversation.sealed import in_full
 from mailbox_service.services.conversation.turn import Turn
 from mailbox_service.services.mailboxes import clean
 from mailbox_service.services.ports import CaseRecord
@@ -22,7 +24,17 @@ LISTED_CASES = 100
 
 def done(turn: Turn, letters: Letters, work: Work, request: Request, sent: Sequence[str]) -> None:
     """One short confirmation: what changed, what went to whom, what is next."""
-    record = work.record
+    record, misplaced = work.record, request.commands.misplaced
+    shown = {"misplaced": contexts.command_lines(record, misplaced)}
+    context = _what_was_done(turn, letters, work, record, sent) | shown
+    whole = _what_was_done(turn, letters, work, replace(record, sealed=False), sent)
+    context |= in_full(turn, letters.mailbox, whole, ["misplaced"] if misplaced else [])
+    _to_speaker(turn, letters, record, "done", context)
+
+
+def _what_was_done(
+    turn: Turn, letters: Letters, work: Work, record: CaseRecord, sent: Sequence[str]
+) -> dict[str, object]:
     context = contexts.for_maintainers(
         record,
         letters.mailbox,
@@ -32,8 +44,7 @@ def done(turn: Turn, letters: Letters, work: Work, request: Request, sent: Seque
     )
     if turn.speaker.party is not Party.MAINTAINER:
         context |= {"next": [], "due": [], "owner": "", "unsure": False}
-    context |= {"misplaced": contexts.command_lines(record, request.commands.misplaced), "party": _party(turn)}
-    _to_speaker(turn, letters, record, "done", context)
+    return context | {"party": _party(turn)}
 
 
 def waits(turn: Turn, letters: Letters, names: Sequence[str]) -> None:
@@ -45,8 +56,33 @@ def waits(turn: Turn, letters: Letters, names: Sequence[str]) -> None:
     _to_speaker(turn, letters, turn.record, "done", context)
 
 
-def refused(turn: Turn, letters: Letters, lines: Sequence[str], errors: Sequence[str]) -> None:
-    """Nothing was changed, and how it is written right."""
+def refused(turn: Turn, letters: Letters, lines: Sequence[str], why: Refused | str) -> None:
+    """Nothing was changed, and why."""
+    inside = turn.speaker.party is Party.MAINTAINER
+    if isinstance(why, Refused):
+        # A reporter hears nothing of who did what, and of a sealed case nobody does in clear.
+        full, outer = (str(why) if inside else why.outside), why.outside
+    else:
+        full = outer = why
+    shown = outer if turn.record.sealed else full
+    _refusal(turn, letters, lines, [shown], {"errors": [clean(full, 600)]}, ["lines"] if lines else [])
+
+
+def misread(turn: Turn, letters: Letters, errors: Sequence[str]) -> None:
+    """Nothing was done, and how each line is written right."""
+    # Each begins with the line that is wrong, and what stands in that of a sealed case is content.
+    shown = [error.partition(": ")[2] or error for error in errors] if turn.record.sealed else errors
+    _refusal(turn, letters, [], shown, {}, ["errors"])
+
+
+def _refusal(
+    turn: Turn,
+    letters: Letters,
+    lines: Sequence[str],
+    errors: Sequence[str],
+    whole: dict[str, object],
+    read_again: Sequence[str],
+) -> None:
     record = turn.record
     maintainer = turn.speaker.party is Party.MAINTAINER
     context = letters.mailbox.identity() | {
@@ -57,20 +93,16 @@ def refused(turn: Turn, letters: Letters, lines: Sequence[str], errors: Sequence
         "lines": contexts.command_lines(record, lines),
         "next": contexts.next_lines(record.state) if maintainer else [],
     }
+    context |= in_full(turn, letters.mailbox, whole, read_again)
     _to_speaker(turn, letters, record, "refused", context)
-
-
-def reason(turn: Turn, refused: Refused) -> str:
-    """Why, for whom it goes to: a reporter hears nothing of who did what, and of a sealed case nobody does in clear."""
-    inside = turn.speaker.party is Party.MAINTAINER and not turn.record.sealed
-    return str(refused) if inside else refused.outside
 
 
 def kept_internal(turn: Turn, letters: Letters, record: CaseRecord, text: str) -> None:
     """The note stayed inside while the reporter waits; said once to each maintainer in the life of a case."""
-    context = contexts.for_maintainers(
-        record, letters.mailbox, who=turn.speaker.name, text=text, text_for="the maintainers"
-    )
+    told = partial(contexts.for_maintainers, who=turn.speaker.name, text_for="the maintainers")
+    context = told(record, letters.mailbox, text=text)
+    whole = told(replace(record, sealed=False), letters.mailbox)
+    context |= in_full(turn, letters.mailbox, whole, ["text"])
     _to_speaker(turn, letters, record, "kept_internal", context, cause=f"case:{record.state.ref}/kept_internal")
 
 
@@ -87,20 +119,28 @@ def looked(turn: Turn, letters: Letters, name: str) -> None:
 
 def _status(turn: Turn, letters: Letters) -> None:
     record, mailbox = turn.record, letters.mailbox
-    maintainer = turn.speaker.party is Party.MAINTAINER
-    if record.sealed and not maintainer:
-        context = mailbox.identity() | {"reference": record.state.ref}
-        _to_speaker(turn, letters, record, "sealed_news", context)
+    whole = _standing(turn, letters, record)
+    if not record.sealed:
+        _to_speaker(turn, letters, record, "case_status", whole)
         return
-    known = replace(record, state=replace(record.state, facts=Facts())) if record.sealed else record
-    context = contexts.for_reporter(known, mailbox, letters.now) | {
+    within = in_full(turn, mailbox, whole)
+    if turn.speaker.party is Party.MAINTAINER:
+        bare = replace(record, state=replace(record.state, facts=Facts()))
+        _to_speaker(turn, letters, record, "case_status", _standing(turn, letters, bare) | within)
+        return
+    within |= {"within_template": "case_status"} if within else {}
+    _to_speaker(turn, letters, record, "sealed_news", mailbox.identity() | {"reference": record.state.ref} | within)
+
+
+def _standing(turn: Turn, letters: Letters, record: CaseRecord) -> dict[str, object]:
+    maintainer = turn.speaker.party is Party.MAINTAINER
+    return contexts.for_reporter(record, letters.mailbox, letters.now) | {
         "party": _party(turn),
         "owner": (record.state.owner or "") if maintainer else "",
-        "due": contexts.due_lines(record.state, mailbox) if maintainer else [],
+        "due": contexts.due_lines(record.state, letters.mailbox) if maintainer else [],
         "next": contexts.next_lines(record.state) if maintainer else [],
         "unsure": record.unsure and maintainer,
     }
-    _to_speaker(turn, letters, record, "case_status", context)
 
 
 def _list(turn: Turn, letters: Letters) -> None:

@@ -206,7 +206,9 @@ def _merge(work: Work, command: Command, tx: Transaction) -> None:
     reference = command.read.argument
     other_id = tx.case_named(work.record.mailbox, reference)
     if other_id is None:
-        raise Refused(f"there is no case {reference} in this mailbox")
+        # Of a sealed case nothing that stood in a mail is kept, and be it a name that is wrong.
+        named = "of this name" if work.record.sealed else reference
+        raise Refused(f"there is no case {named} in this mailbox")
     if other_id == work.record.id:
         raise Refused("a case is not merged with itself")
     other = tx.case_for_update(other_id)

@@ -87,7 +87,7 @@ def _unproven(turn: Turn, request: Request, letters: Letters) -> Heard:
     """Shown as nobody's word. Who has to sign is told so, where the mail seems to come from their own account."""
     unsigned = wanted(turn.speaker)
     if unsigned and turn.speaker.evidence.authenticated and not turn.understood.automatic.suppress_answer:
-        answers.refused(turn, letters, request.lines, [unsigned])
+        answers.refused(turn, letters, request.lines, unsigned)
     return Heard(told=False, verified=False)
 
 
@@ -224,16 +224,13 @@ def _misread(turn: Turn, letters: Letters, errors: tuple[str, ...]) -> Heard:
     answered = evidence.proven or (maintainer and not evidence.disowned)
     if turn.understood.automatic.suppress_answer:
         answered = False  # a machine learns nothing from it, and may answer in turn
-    if turn.record.sealed:
-        # Each begins with the line that is wrong, and what stands in it is content.
-        errors = tuple(error.partition(": ")[2] or error for error in errors)
     if answered:
-        answers.refused(turn, letters, [], errors)
+        answers.misread(turn, letters, errors)
     return Heard(told=answered and maintainer, verified=evidence.proven)
 
 
 def _refused(turn: Turn, letters: Letters, request: Request, refused: Refused) -> Heard:
     """Nothing of the mail was done. What a reporter wrote is a message for the maintainers all the same."""
-    answers.refused(turn, letters, request.lines, [answers.reason(turn, refused)])
+    answers.refused(turn, letters, request.lines, refused)
     evidence = turn.speaker.evidence
     return Heard(told=turn.speaker.party is Party.MAINTAINER, verified=evidence.proven or evidence.confirmed)

@@ -216,7 +216,7 @@ def redeemed(turn: Turn, letters: Letters) -> tuple[Turn, Request] | Heard | Non
         return _waiting(_seconded(turn, letters, asked) if asked.purpose == SECONDED else turn, letters, asked)
     except Refused as refused:
         if turn.speaker.party is not None:
-            answers.refused(turn, letters, request.lines, [answers.reason(turn, refused)])
+            answers.refused(turn, letters, request.lines, refused)
         return Heard(told=True, verified=True)
 
 
@@ -254,7 +254,9 @@ def _waiting(turn: Turn, letters: Letters, asked: Confirmation) -> tuple[Turn, R
     )
     request = read_request(reopened.said, asked.message, letters.mailbox, context, outward=outward)
     if isinstance(request, Misread):
-        raise Refused("; ".join(request.errors))
+        # Each begins with the line that is wrong, which is content where the case is sealed.
+        sealed = turn.record.sealed
+        raise Refused("; ".join(request.errors) if not sealed else "it can be done no longer as you wrote it")
     asked_at = asked.expires_at - LIFETIME
     journal = tuple(letters.tx.journal_after(turn.record.id, asked_at))
     for command in request.commands.commands:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mailbox_service.core.case import Party
 from mailbox_service.services.conversation.requests import Request
 from mailbox_service.services.conversation.turn import Turn
+from mailbox_service.services.mailboxes import Mailbox
 
 
 def sealed_source(turn: Turn, request: Request) -> dict[str, object] | None:
@@ -19,3 +22,26 @@ def sealed_source(turn: Turn, request: Request) -> dict[str, object] | None:
         "text_for": request.commands.text_for.value,
         "outward": turn.outward,
     }
+
+
+def in_full(
+    turn: Turn, mailbox: Mailbox, whole: dict[str, object], read_again: Sequence[str] = ()
+) -> dict[str, object]:
+    """Beside the values of an answer in a sealed case: the `whole` ones, for a writer whose key we have by then.
+
+    What stands in their mail is no part of them. `read_again` names those values that are made from it when the answer
+    is composed (services/filling).
+    """
+    if not turn.record.sealed or not mailbox.openpgp or turn.speaker.party is None:
+        return {}
+    if not read_again:
+        return {"within": whole}
+    source: dict[str, object] = {
+        "as": "answer",
+        "message": int(turn.message),
+        "party": turn.speaker.party.value,
+        "name": turn.speaker.name,
+        "outward": turn.outward,
+        "values": list(read_again),
+    }
+    return {"within": whole, "source": source}
