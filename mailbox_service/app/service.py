@@ -87,17 +87,6 @@ class Service:
         self.processor = ChildProcessor(self.processing)
         self.keyrings = keyrings(config)
         self.doors = doors_of(self.keyrings, config)
-        self.intake = Intake(
-            database,
-            self.mailboxes,
-            self.processor,
-            correspondence,
-            timing,
-            mails_waiting=mails_waiting,
-            meter=meter,
-            authenticator=authenticator(config),
-            doors=self.doors,
-        )
         self.outbox = Outbox(
             database,
             self.mailboxes,
@@ -109,6 +98,18 @@ class Service:
             mails_waiting=mails_waiting,
             meter=meter,
             sealing=Sealing(self.processing, self.doors) if self.doors else None,
+        )
+        self.intake = Intake(
+            database,
+            self.mailboxes,
+            self.processor,
+            correspondence,
+            timing,
+            mails_waiting=mails_waiting,
+            send_along=self.outbox.send_along,
+            meter=meter,
+            authenticator=authenticator(config),
+            doors=self.doors,
         )
         self.clocks = Clocks(database, self.mailboxes, correspondence, timing, mails_waiting=mails_waiting)
         self.alarms, self.vigil = self._watch_over(correspondence, timing, mails_waiting)

@@ -71,6 +71,8 @@ BATCH_BYTES = 2_000_000
 DIGESTED_AT_ONCE_BYTES = 100_000
 # What is understood, or about to be, waits while the batch before it is concluded.
 UNDERSTOOD_BATCHES = 1
+# The mails of so few are claimed in the transaction that makes them.
+SENT_ALONG_MESSAGES = 4
 MAX_ATTEMPTS = 5
 FIRST_RETRY = timedelta(seconds=10)
 LONGEST_RETRY = timedelta(minutes=10)
@@ -80,6 +82,10 @@ STUCK_SECONDS = 180.0
 RECOVERY_SECONDS = 5.0
 # The folders of a new mailbox are opened within moments of each other.
 FIRST_RUN = timedelta(seconds=60)
+
+
+# `Outbox.send_along`.
+SendAlong = Callable[[], Callable[[Transaction], Callable[[], None]] | None]
 
 
 class Digest:
@@ -119,6 +125,7 @@ class Intake:
         timing: Timing,
         *,
         mails_waiting: Bell,
+        send_along: SendAlong = lambda: None,
         meter: Meter = NO_METER,
         authenticator: Authenticator | None = None,
         doors: Mapping[str, OpenPgp] | None = None,
@@ -136,7 +143,7 @@ class Intake:
         self._room = asyncio.Semaphore(HANDED_OVER_BATCHES)  # of that queue: taken before T1 or after it
         self._restored: set[str] = set()  # mailboxes whose folders come from a backup
         self._understood: asyncio.Queue[asyncio.Task[list[Understood]]] = asyncio.Queue(UNDERSTOOD_BATCHES)
-        self._mails_waiting = mails_waiting
+        self._mails_waiting, self._send_along = mails_waiting, send_along
         self._marks_waiting = {name: Bell() for name in mailboxes}
         self._recovering = asyncio.Lock()
         self._open_cases = OpenCases()
@@ -406,9 +413,16 @@ class Intake:
 
     async def _conclude(self, batch: list[Understood]) -> None:
         now = self._timing.clock()
-        concluded: Concluded = await self._storage.transact(
-            lambda tx: conclude(tx, batch, self._mailboxes, self._correspondence, now, self._open_cases, self._doors)
-        )
+        # In a backlog the outbox has a batch of its own to claim; alone, a mail need not wait for another commit.
+        claim_too = self._send_along() if len(batch) <= SENT_ALONG_MESSAGES else None
+
+        def work(tx: Transaction) -> tuple[Concluded, Callable[[], None] | None]:
+            concluded = conclude(tx, batch, self._mailboxes, self._correspondence, now, self._open_cases, self._doors)
+            return concluded, claim_too(tx) if claim_too is not None else None
+
+        concluded, send = await self._storage.transact(work)
+        if send is not None:
+            send()
         if concluded.more:
             self._recovery_at = 0.0
         # Nobody reads hints on what is told of in one list; in a flood they would cost a third of all work.

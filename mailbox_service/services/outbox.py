@@ -7,7 +7,8 @@ further attempt is the same mail. T6 follows each reply at once: replies that ar
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -129,6 +130,8 @@ class Outbox:
         self._stopped = asyncio.Event()
         self._one_looks = asyncio.Lock()
         self._more = True  # rows that are due may have been left by the last claim
+        self._idle = False  # a lane waits for mails
+        self._handed_over: deque[Claimed] = deque()
 
     async def run(self) -> None:
         """Deliver for ever, until `stop`."""
@@ -141,15 +144,37 @@ class Outbox:
         self._stopped.set()
         self._waiting.ring()
 
+    def send_along(self) -> Callable[[Transaction], Callable[[], None]] | None:
+        """Where a lane has nothing to do: T4 for whoever puts mails into the outbox, as the last step of the very
+        transaction, which saves one. What that returns is called after the commit, and has them sent.
+        """
+        if not self._idle or self._handed_over or self._stopped.is_set():
+            return None
+        now, names = self._timing.clock(), self._served
+
+        def claim_too(tx: Transaction) -> Callable[[], None]:
+            claimed = self._claimed(tx, now, names)
+            return lambda: self._hand_over(claimed)
+
+        return claim_too
+
+    def _hand_over(self, claimed: Claimed) -> None:
+        self._more = self._more or claimed.more
+        if claimed.rows:
+            self._handed_over.append(claimed)
+        self._waiting.ring()
+
     async def _lane(self, pulse: Pulse) -> None:
-        while not self._stopped.is_set():
+        while self._handed_over or not self._stopped.is_set():
             pulse.beat()
             try:
                 async with self._one_looks:  # while the other sends
-                    if not self._more and not self._stopped.is_set():
+                    if not self._more and not self._handed_over and not self._stopped.is_set():
+                        self._idle = True
                         await self._waiting.wait(IDLE_SECONDS)
+                        self._idle = False
                     pulse.beat()
-                    claimed = await self._claim()
+                    claimed = self._handed_over.popleft() if self._handed_over else await self._claim()
                 if await self._deliver(claimed):
                     self._waiting.ring()  # for what follows from a failure
             except TemporaryError as error:
@@ -160,14 +185,15 @@ class Outbox:
         return await self._deliver(await self._claim())
 
     async def _claim(self) -> Claimed:
-        now = self._timing.clock()
-        names = sorted(set(self._mailboxes) & set(self._transports))
+        now, names = self._timing.clock(), self._served
         self._more = False
-        claimed = await self._storage.transact(
-            lambda tx: self._claimed(tx, now, names),
-        )
+        claimed = await self._storage.transact(lambda tx: self._claimed(tx, now, names))
         self._more = claimed.more
         return claimed
+
+    @property
+    def _served(self) -> list[str]:
+        return sorted(set(self._mailboxes) & set(self._transports))
 
     def _claimed(self, tx: Transaction, now: datetime, names: Sequence[str]) -> Claimed:
         lease = Lease(self._storage.identity, now + LEASE)

@@ -135,20 +135,57 @@ async def test_idle_that_is_refused_becomes_polling(server: ScriptedImap, door: 
     assert len(server.connections) == 1
 
 
-async def test_a_new_message_costs_one_question_for_its_size_and_none_for_its_number(
-    server: ScriptedImap, door: MemoryDoor
-) -> None:
+SMALL = "UID FETCH 8:* (UID RFC822.SIZE INTERNALDATE BODY.PEEK[]<0.65536>)"
+
+
+async def questions(server: ScriptedImap, door: MemoryDoor, *new: bytes) -> list[str]:
+    """What the server is asked about messages that come while it is watched."""
     async with running(source(account(server, poll_interval=600), door).watchers[0].watch()):
         await server.until(lambda: server.count("IDLE") == 1)
-        asked, searched = len(server.commands), server.count("UID SEARCH")
-        server.mail[8] = mail("new")
-        server.tell(b"* 8 EXISTS")
-        await door.until(lambda: 8 in stored_uids(door))
-    assert [name for name in server.commands[asked:] if name.startswith("UID")][:2] == [
+        asked = len(server.commands)
+        server.mail |= dict(enumerate(new, 8))
+        server.tell(b"* %d EXISTS" % len(server.mail))
+        await door.until(lambda: set(range(8, 8 + len(new))) <= set(stored_uids(door)))
+    found = {raw.origin.uid: raw.data for raw in door.stored}
+    assert [found[uid] for uid in range(8, 8 + len(new))] == list(new)
+    return [line for line in server.commands[asked:] if line.startswith("UID")]
+
+
+async def test_a_small_new_message_costs_one_question(server: ScriptedImap, door: MemoryDoor) -> None:
+    assert await questions(server, door, mail("new")) == [SMALL]
+
+
+async def test_a_large_new_message_is_asked_for_by_itself(server: ScriptedImap, door: MemoryDoor) -> None:
+    large = mail("large", "x" * (1 << 17))
+    assert await questions(server, door, mail("new"), large) == [SMALL, "UID FETCH 9 (UID BODY.PEEK[])"]
+
+
+async def test_of_more_than_a_few_new_messages_the_sizes_come_first(server: ScriptedImap, door: MemoryDoor) -> None:
+    many = [mail(f"new {number}") for number in range(5)]
+    assert await questions(server, door, *many) == [
         "UID FETCH 8:* (UID RFC822.SIZE INTERNALDATE)",
-        "UID FETCH 8 (UID BODY.PEEK[])",
+        "UID FETCH 8:12 (UID BODY.PEEK[])",
     ]
-    assert server.count("UID SEARCH") == searched
+
+
+@pytest.mark.parametrize("answer", ["cut", "NIL", "whole without <0>", "empty"])
+async def test_a_new_message_that_does_not_come_whole_at_once_is_asked_for_again(
+    server: ScriptedImap, door: MemoryDoor, answer: str
+) -> None:
+    def odd(line: Line) -> bool:
+        if ":*" not in line.rest:
+            return False
+        data = server.mail[8]
+        facts = b"RFC822.SIZE %d " % len(data)
+        if answer == "NIL":
+            line.send(b"* 8 FETCH (UID 8 %b BODY[]<0> NIL)" % facts)
+            return line.ok()
+        item = b"BODY[]" if answer == "whole without <0>" else b"BODY[]<0>"
+        line.server.body(line, 8, 8, {"cut": data[:-3], "empty": b""}.get(answer, data), facts + item)
+        return line.ok()
+
+    server.script["UID FETCH"] = odd
+    assert await questions(server, door, mail("new")) == [SMALL, "UID FETCH 8 (UID BODY.PEEK[])"]
 
 
 @pytest.mark.parametrize("hidden", [8, 9, 10])

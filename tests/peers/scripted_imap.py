@@ -207,15 +207,16 @@ class ScriptedImap:
         order = sorted(self.mail)
         for uid in line.uids():
             number, data = order.index(uid) + 1, self.mail[uid]
-            if "RFC822.SIZE" in line.rest:
-                line.send(
-                    b'* %d FETCH (UID %d RFC822.SIZE %d INTERNALDATE "23-Nov-2026 10:00:00 +0100")'
-                    % (number, uid, len(data))
-                )
-            elif part := re.search(r"BODY\.PEEK\[(\w*)\]<(\d+)\.(\d+)>", line.rest):
+            facts = b'RFC822.SIZE %d INTERNALDATE "23-Nov-2026 10:00:00 +0100"' % len(data)
+            sized = "RFC822.SIZE" in line.rest
+            if part := re.search(r"BODY\.PEEK\[(\w*)\]<(\d+)\.(\d+)>", line.rest):
                 section, offset, length = part[1].encode(), int(part[2]), int(part[3])
                 whole = data.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if section else data
-                self.body(line, number, uid, whole[offset : offset + length], b"BODY[%s]<%d>" % (section, offset))
+                item = b"BODY[%s]<%d>" % (section, offset)
+                item = facts + b" " + item if sized else item
+                self.body(line, number, uid, whole[offset : offset + length], item)
+            elif sized:
+                line.send(b"* %d FETCH (UID %d %b)" % (number, uid, facts))
             else:
                 self.body(line, number, uid, data)
 

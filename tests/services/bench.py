@@ -144,9 +144,6 @@ class Bench:
         timing = Timing(self.clock, lambda: 0.0)
         processing = Processing(mailboxes, WordSorter(), TEMPLATES, KEY)
         processor = processor or ThreadProcessor(processing)
-        self.intake = Intake(
-            database, mailboxes, processor, correspondence, timing, mails_waiting=bell, meter=meter, doors=doors
-        )
         self.outbox = Outbox(
             database,
             mailboxes,
@@ -158,6 +155,17 @@ class Bench:
             mails_waiting=bell,
             meter=meter,
             sealing=Sealing(processing, doors) if doors else None,
+        )
+        self.intake = Intake(
+            database,
+            mailboxes,
+            processor,
+            correspondence,
+            timing,
+            mails_waiting=bell,
+            send_along=self.outbox.send_along,
+            meter=meter,
+            doors=doors,
         )
         self.clocks = Clocks(database, mailboxes, correspondence, timing, mails_waiting=bell)
         self._uid = 0

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from mailbox_service.adapters.database.storage import Database
+from mailbox_service.adapters.database.transaction import SqlTransaction
 from mailbox_service.errors import TemporaryError
 from mailbox_service.services import outbox as outbox_module
-from mailbox_service.services.outbox import LEASE, SendingPolicy
+from mailbox_service.services.outbox import LEASE, Claimed, SendingPolicy
 from mailbox_service.services.ports import Delivery, DeliveryOutcome, Envelope, OutboundClaim
 from mailbox_service.services.processing import Processing
 from tests.services.bench import BOX, SENT, Bench, PostOffice, changed, letter, read
@@ -207,6 +211,88 @@ async def test_two_outboxes_at_once_send_every_mail_once(database: Database) -> 
     await asyncio.gather(*(bench.outbox.deliver_waiting() for bench in (one, two) * 4))
     handed = [read(data)["Message-ID"] for data in [d for b in (one, two) for _, d in b.office.handed]]
     assert len(handed) == len(set(handed)) == len(one.mails()) == 80
+
+
+@asynccontextmanager
+async def sending(bench: Bench) -> AsyncIterator[None]:
+    """The lanes at work, with nothing to do yet."""
+    lanes = asyncio.create_task(bench.outbox.run())
+    await until(lambda: bench.outbox.send_along() is not None)
+    try:
+        yield
+    finally:
+        bench.outbox.stop()
+        await lanes
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110 - the database rings no bell here
+            await asyncio.sleep(0.005)
+
+
+async def until_sent(bench: Bench, count: int) -> None:
+    await until(lambda: [m["state"] for m in bench.mails()] == ["sent"] * count)
+
+
+async def test_the_mails_of_one_report_are_claimed_by_the_transaction_that_makes_them(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimed_in: list[set[str]] = []
+    claim = outbox_module.claim
+
+    def spy(tx: SqlTransaction, *arguments: Any) -> Claimed:
+        claimed = claim(tx, *arguments)
+        if claimed.rows:
+            claimed_in.append({kind for (kind,) in tx.connection.execute(sa.text("select state from message"))})
+        return claimed
+
+    monkeypatch.setattr(outbox_module, "claim", spy)
+    async with sending(bench):
+        await bench.intake.work(await bench.intake.store([bench.raw(letter("report"))]))
+        # Before any lane has run: nothing but the transaction that finished the message can have claimed them.
+        assert claimed_in == [{"done"}] and not bench.office.handed
+        await until_sent(bench, 3)
+    assert len(claimed_in) == 1 and len(bench.office.handed) == 3
+
+
+async def test_mails_of_a_transaction_that_failed_are_not_sent_along(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, fails = bench.database.transact, ["once"]
+
+    async def transact(work: Callable[[SqlTransaction], object]) -> object:
+        def failing(tx: SqlTransaction) -> object:
+            result = work(tx)
+            if fails and tx.connection.scalar(sa.text("select count(*) from outbound")):
+                fails.clear()
+                raise TemporaryError("database: away at the commit")
+            return result
+
+        return await real(failing)
+
+    monkeypatch.setattr(bench.database, "transact", transact)
+    async with sending(bench):
+        await bench.intake.work(await bench.intake.store([bench.raw(letter("report"))]))
+        await until_sent(bench, 3)
+    assert len({recipient for recipient, _ in bench.office.handed}) == len(bench.office.handed) == 3
+
+
+async def test_what_was_claimed_along_when_the_outbox_stops_waits_for_the_next_run(bench: Bench) -> None:
+    async with sending(bench):
+        await bench.intake.work(await bench.intake.store([bench.raw(letter("report"))]))
+        bench.outbox.stop()
+    assert not bench.office.handed
+    assert [m["state"] for m in bench.mails()] == ["waiting"] * 3
+    assert len(await Bench(bench.database).deliver()) == 3
+
+
+async def test_a_paused_outbox_sends_nothing_along(bench: Bench) -> None:
+    bench.database.run(lambda tx: tx.pause_outbox(True))
+    async with sending(bench):
+        await bench.intake.work(await bench.intake.store([bench.raw(letter("report"))]))
+        await asyncio.sleep(0.05)
+    assert not bench.office.handed and [m["state"] for m in bench.mails()] == ["waiting"] * 3
 
 
 async def test_a_database_that_is_away_at_the_settling_is_insisted_on(

@@ -111,14 +111,16 @@ class Fetcher:
         max_message_size_bytes: int,
         monotonic: Callable[[], float],
         before_large: Callable[[], Awaitable[None]],
-        known: Mapping[int, Facts] | None = None,
+        facts: Mapping[int, Facts] | None = None,  # what is known already
+        bodies: Mapping[int, bytes] | None = None,  # ... and what has come already, whole
     ) -> None:
         self._session = session
         self._unread = unread
         self._max_size_bytes = max_message_size_bytes
         self._monotonic = monotonic
         self._before_large = before_large  # waits until no other message is held in memory
-        self._facts: dict[int, Facts] = dict(known or {})
+        self._facts: dict[int, Facts] = dict(facts or {})
+        self._come: dict[int, bytes] = dict(bodies or {})
         suspects = [uid for uid in backlog if uid in unread.alone]
         self._backlog = suspects + [uid for uid in backlog if uid not in unread.alone]
         self.in_flight: list[int] = []  # what the running FETCH asks for
@@ -145,7 +147,9 @@ class Fetcher:
             await self._before_large()
             fetched = await self._in_parts(batch[0])
         else:
-            bodies = await self._by_halves(batch, self._bodies)
+            bodies = {uid: self._come.pop(uid) for uid in batch if uid in self._come}
+            if left := [uid for uid in batch if uid not in bodies]:
+                bodies |= await self._by_halves(left, self._bodies)
             fetched = [await self._judged(uid, data) for uid, data in sorted(bodies.items())]
         self._unread.succeeded([message.uid for message in fetched])
         got = {message.uid for message in fetched}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -16,7 +16,14 @@ from mailbox_service.adapters.imap.fetching import ALARM_FAILURES, Fetched, Fetc
 from mailbox_service.adapters.imap.folders import find_junk
 from mailbox_service.adapters.imap.logins import Logins, Pauses
 from mailbox_service.adapters.imap.protocol import AnswerTooLarge, ConnectionLost
-from mailbox_service.adapters.imap.session import HIGHEST_UID, Facts, FolderMissing, Refusal, Session
+from mailbox_service.adapters.imap.session import (
+    FEW_BODIES,
+    HIGHEST_UID,
+    Facts,
+    FolderMissing,
+    Refusal,
+    Session,
+)
 from mailbox_service.adapters.imap.settings import FolderPlan
 from mailbox_service.errors import AuthenticationError, TemporaryError
 from mailbox_service.services.ports import (
@@ -41,6 +48,15 @@ FEW_MESSAGES = 50
 
 # A server that announces mail with every answer must not keep us searching without a pause.
 FRUITLESS_SEARCHES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """Messages to fetch, and what the server said of them at once."""
+
+    uids: list[int]
+    facts: Mapping[int, Facts] = field(default_factory=dict)
+    bodies: Mapping[int, bytes] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -235,7 +251,7 @@ class FolderWatcher:
             missing += await self._door.missing_uids(state.id, portion)
         self._unread.forget_all_but(set(missing))
         waiting = self._unread.waiting(self._monotonic())
-        await self._take(session, state, [uid for uid in missing if uid not in waiting])
+        await self._take(session, state, _New([uid for uid in missing if uid not in waiting]))
         await self._forget_gone(session, sorted(self._unread.failures))
         self._looked()
         if self._nothing_pending():
@@ -252,31 +268,33 @@ class FolderWatcher:
         if not told and (await session.open(name)).uidvalidity != state.uidvalidity:
             return await self._compare_all(session, name)
         since = session.notices
-        missing, facts = await self._newer(session, state)
+        new = await self._newer(session, state)
         due = self._unread.due(self._monotonic())
         due = sorted(await self._forget_gone(session, due))
-        await self._take(session, state, sorted({*missing, *due}), facts)
+        await self._take(session, state, replace(new, uids=sorted({*new.uids, *due})))
         self._looked()
-        return since, len(missing)
+        return since, len(new.uids)
 
-    async def _newer(self, session: Session, state: FolderState) -> tuple[list[int], dict[int, Facts]]:
-        """What came above the highest compared UID and is not on file, and what is known of its sizes.
+    async def _newer(self, session: Session, state: FolderState) -> _New:
+        """What came above the highest compared UID and is not on file.
 
-        Of few new messages sizes are asked for at once, which saves a question. They count only if they are of as
-        many messages as the server told of; otherwise a search says which there are.
+        Of few new messages sizes are asked for at once, and of very few the small ones themselves, which saves two
+        questions. They count only if they are of as many messages as the server told of; otherwise a search says which
+        there are. Few are not worth a look at what is on file either: only another daemon could have stored them, and
+        then storing them again does nothing.
         """
         held = session.exists
-        grown = held - self._counted
-        facts = await session.facts_above(self._above) if 0 < grown <= FEW_MESSAGES else {}
-        if facts and len(facts) == grown:
-            found = sorted(facts)
-        else:
-            found, facts = await session.search(self._above + 1, HIGHEST_UID), {}
-        self._counted = held
+        grown, self._counted = held - self._counted, held
+        if 0 < grown <= FEW_MESSAGES:
+            facts, bodies = await session.above(self._above, with_bodies=grown <= FEW_BODIES)
+            if facts and len(facts) == grown:
+                self._above = max(facts)
+                return _New(sorted(facts), facts, bodies)
+        found = await session.search(self._above + 1, HIGHEST_UID)
         if not found:
-            return [], {}
+            return _New([])
         self._above = found[-1]
-        return await self._door.missing_uids(state.id, found), facts
+        return _New(await self._door.missing_uids(state.id, found))
 
     async def _forget_gone(self, session: Session, uids: Sequence[int]) -> set[int]:
         """Those of `uids` that are still in the folder; a message that is gone is nobody's failure."""
@@ -292,21 +310,20 @@ class FolderWatcher:
 
     # --- fetching and storing, overlapping --------------------------------------------------------------------
 
-    async def _take(
-        self, session: Session, state: FolderState, uids: list[int], facts: Mapping[int, Facts] | None = None
-    ) -> None:
-        """Fetch `uids`, newest first, and hand them in batch by batch; storing overlaps with the next FETCH."""
-        if not uids:
+    async def _take(self, session: Session, state: FolderState, new: _New) -> None:
+        """Fetch them, the newest first, and hand them in batch by batch; storing overlaps with the next FETCH."""
+        if not new.uids:
             return
         queue: asyncio.Queue[list[RawMessage] | None] = asyncio.Queue(maxsize=WAITING_BATCHES)
         fetcher = Fetcher(
             session,
-            uids,
+            new.uids,
             self._unread,
             self._logins.account.max_message_size_bytes,
             self._monotonic,
             before_large=queue.join,
-            known=facts,
+            facts=new.facts,
+            bodies=new.bodies,
         )
         lost: ConnectionLost | None = None
         try:
@@ -345,7 +362,7 @@ class FolderWatcher:
                 # The quick lane: a fresh report does not wait behind an old backlog.
                 await session.noop()
                 notices, look_at = session.notices, self._monotonic() + self._deadlines.quick_look
-                fetcher.add((await self._newer(session, state))[0])
+                fetcher.add((await self._newer(session, state)).uids)
 
     async def _store(self, queue: asyncio.Queue[list[RawMessage] | None]) -> None:
         while (batch := await queue.get()) is not None:

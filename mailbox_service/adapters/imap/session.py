@@ -38,6 +38,10 @@ HIGHEST_UID = 4294967295  # RFC 3501 §9, nz-number; "*" would also match the la
 
 _FACTS = "(UID RFC822.SIZE INTERNALDATE)"
 
+# A message of at most so many bytes may come along with its size, of so many messages at once.
+SMALL_BYTES = 65536
+FEW_BODIES = 4
+
 # A search over this many numbers answers in one line of about 160 KB where every UID is taken.
 _SEARCH_SPAN = 20_000
 
@@ -490,15 +494,24 @@ class Session:
         found, refusal = await self._fetch(uids, _FACTS, SMALL_ANSWER_BYTES)
         return _facts(found), refusal
 
-    async def facts_above(self, uid: int) -> dict[int, Facts]:
-        """Size and date of each message with a UID above `uid`; nothing where the server refuses.
+    async def above(self, uid: int, *, with_bodies: bool) -> tuple[dict[int, Facts], dict[int, bytes]]:
+        """Size and date of each message with a UID above `uid`, and where asked for the small ones themselves.
 
-        For few of them: the server names the highest UID itself (RFC 3501 §6.4.8: `*` is always somebody).
+        For few of them: the server names the highest UID itself (RFC 3501 §6.4.8: `*` is always somebody). Nothing
+        where the server refuses. A message that did not come whole is not among the bodies.
+        Raises: AnswerTooLarge, ConnectionLost.
         """
-        exchange = await self._ask("FETCH", f"{uid + 1}:*", _FACTS, prefix="UID")
+        what = f"(UID RFC822.SIZE INTERNALDATE BODY.PEEK[]<0.{SMALL_BYTES}>)" if with_bodies else _FACTS
+        exchange = await self._ask("FETCH", f"{uid + 1}:*", what, prefix="UID")
         if exchange.result != "OK":
-            return {}
-        return _facts({n: values for n, values in answers.fetched(exchange.responses).items() if n > uid})
+            return {}, {}
+        found = {n: values for n, values in answers.fetched(exchange.responses).items() if n > uid}
+        facts = _facts(found)
+        bodies = {n: values.get(b"BODY[]<0>") for n, values in found.items()}
+        whole = {
+            n: b for n, b in bodies.items() if isinstance(b, bytes) and n in facts and len(b) == facts[n].size_bytes
+        }
+        return facts, {n: body for n, body in whole.items() if body}
 
     async def bodies(self, uids: Sequence[int], budget_bytes: int) -> tuple[dict[int, bytes], Refusal | None]:
         """The messages `uids` (ascending) byte for byte, without touching \\Seen, and a refusal if there was one.
