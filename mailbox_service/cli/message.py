@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mailbox_service.app import Service
     from mailbox_service.config import Config
     from mailbox_service.core.message import ParsedMessage
+    from mailbox_service.services.ports import MessageId
     from mailbox_service.services.ports.openpgp import Pin
 
 app = typer.Typer(name="message", help="Everything that came in.", no_args_is_help=True)
@@ -239,6 +240,9 @@ def decrypt(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="A new file (mode 600) instead.")
     ] = None,
+    tell: Annotated[
+        bool, typer.Option("--tell", help="Show it to the maintainers of its case, who could not read it before.")
+    ] = False,
 ) -> None:
     """What is inside an encrypted message, as a mail of its own; and who signed it. It is kept nowhere.
 
@@ -252,7 +256,28 @@ def decrypt(
         pins = database.run(lambda tx: tx.pins(row["mailbox"], row["case_id"]))
     entity, signer = _decrypted(config, row, raw, pins)
     complain(signer)
-    _hand_out(entity, output)
+    if output is not None or not tell:
+        _hand_out(entity, output)
+    if tell:
+        asyncio.run(_tell(Invocation.of(context), wanted, row["mailbox"]))
+
+
+async def _tell(invocation: Invocation, message: MessageId, mailbox: str) -> None:
+    """Raises: Refused."""
+    from mailbox_service.app import now
+    from mailbox_service.services.late_opening import tell_of_opened
+
+    async with invocation.service() as service:
+        count = await service.database.transact(
+            lambda tx: tell_of_opened(tx, service.mailboxes[mailbox], service.correspondence, message, now())
+        )
+        left = await service.database.transact(lambda tx: tx.waiting(sorted(service.mailboxes)))
+    if count:
+        write(f"The maintainers are told that message {message} can be read; those with a pinned key are shown it.")
+    else:
+        write(f"The maintainers were told before that message {message} can be read.")
+    if left["mails"]:
+        write(waiting_mails(left["mails"]))
 
 
 def _hand_out(mail: bytes, output: Path | None) -> None:

@@ -17,7 +17,17 @@ from mailbox_service.core.evidence import AuthResult
 from mailbox_service.core.message import Encryption, ParsedMessage
 from mailbox_service.core.routing import Outcome
 from mailbox_service.services.mailboxes import Mailbox, clean, written_moment
-from mailbox_service.services.ports import CaseId, Claim, MessageId, NewMail, OpenCase, OutboundClaim, ThreadIds
+from mailbox_service.services.opening import Openness
+from mailbox_service.services.ports import (
+    CaseId,
+    CaseRecord,
+    Claim,
+    MessageId,
+    NewMail,
+    OpenCase,
+    OutboundClaim,
+    ThreadIds,
+)
 from mailbox_service.services.understanding import Understood
 from mailbox_service.sorting import Verdict
 from mailbox_service.sorting.triage import Hint
@@ -72,6 +82,18 @@ class Outlook:
 
 
 NO_OUTLOOK = Outlook()
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A message that could not be read when it came, and now can be."""
+
+    message: MessageId
+    sender: str
+    received_at: datetime
+    proof: str
+    verified: bool
+    outlook: Outlook
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +202,40 @@ class Correspondence:
         mails = self._to_maintainers(mailbox, understood, "notice_message", context, case)
         # Who wrote it has it; but only a token shows that the From is theirs.
         return [m for m in mails if not (verified and m.recipient.lower() == sender.lower())]
+
+    def notice_late(self, mailbox: Mailbox, late: Late, record: CaseRecord) -> list[NewMail]:
+        """To all maintainers; the content is filled in for those whose key we have (services/filling)."""
+        sender = {"sender": late.sender, "from_maintainer": mailbox.is_maintainer(late.sender)}
+        context = (
+            mailbox.identity()
+            | late.outlook.laid_out()
+            | _NOTHING_SHOWN
+            | {
+                "reference": record.state.ref,
+                "unsure": record.unsure,
+                "sealed": True,
+                "again": True,
+                "sender": "",
+                "from_maintainer": False,
+                "proof": late.proof,
+                "verified": late.verified,
+                "received_at": written_moment(late.received_at),
+                "message_number": int(late.message),
+                "attached": False,
+                "withheld": "",
+                "within": sender,
+                "source": {"message": int(late.message), "as": "notice"},
+            }
+        )
+        return self._to_all(
+            mailbox,
+            f"message:{late.message}/opened",
+            "notice_message",
+            context,
+            case=record.id,
+            case_ref=record.state.ref,
+            about=late.message,
+        )
 
     def held(self, mailbox: Mailbox, claim: Claim, why: str) -> list[NewMail]:
         context = mailbox.identity() | {
@@ -333,6 +389,10 @@ class Correspondence:
             return context
         if content is not None and content.unread:
             closed = f"It could not be opened: {content.why}." if content.why else ""
+            if content.openness is Openness.CLOSED:
+                closed += (
+                    f" Once it can be, `mailbox-service message decrypt {understood.claim.id} --tell` shows it here."
+                )
             return context | {"remarks": [*([closed] if closed else []), *content.remarks]}
         sender = understood.message.from_.addr_spec if understood.message.from_ else ""
         return context | {

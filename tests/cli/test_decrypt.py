@@ -74,5 +74,27 @@ def test_what_cannot_be_opened_is_refused_with_the_reason(desk: Desk, jane: Corr
     assert desk.run("message", "decrypt", "999").code == 66
 
 
+def test_the_maintainers_are_told_once_when_a_message_can_be_opened_at_last(
+    desk: Desk, jane: Correspondent, people: People
+) -> None:
+    lost = people.join("Security <security@demo.example>")
+    number = str(taken_in(desk, jane.seal(plain(), to=lost.public)))
+    case = desk.rows("message", "list")[0]["case"]
+    before = len(desk.rows("outbox", "list"))
+    refused = desk.run("message", "decrypt", number, "--tell")
+    assert (refused.code, "cannot be opened: no key" in refused.err) == (65, True)
+    assert len(desk.rows("outbox", "list")) == before
+    desk.done("key", "import", desk.mail("lost.key", lost.secret()))
+    told = desk.done("message", "decrypt", number, "--tell")
+    assert "The maintainers are told" in told.text and SECRET not in told.text
+    (new,) = desk.rows("outbox", "list")[before:]
+    assert (new["kind"], new["recipient"], new["case"]) == ("notice_message", "maintainer@demo.example", case)
+    assert "were told before" in desk.done("message", "decrypt", number, "--tell").text
+    assert len(desk.rows("outbox", "list")) == before + 1
+    target = desk.folder / "inside.eml"
+    desk.done("message", "decrypt", number, "--tell", "-o", str(target))
+    assert SECRET in target.read_text()
+
+
 def _key(desk: Desk, person: Correspondent) -> str:
     return desk.mail("key.asc", person.keyholder.gpg("--armor", "--export"))

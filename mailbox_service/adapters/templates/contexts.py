@@ -68,6 +68,7 @@ _NOTICE_MESSAGE: Context = {
     "from_maintainer": False,
     "verified": True,
     "sealed": False,
+    "again": False,
     "proof": "reply token and DMARC pass",
     "subject": "Re: [SEC-2026-0042] Your report to Example",
     "due": DUE,
@@ -229,7 +230,7 @@ SINCE: dict[str, Context] = {
     "notice_failure": _FOOT,
     "notice_bounce": _FOOT,
     "notice_case": {key: value for key, value in _UNTOLD.items() if key != "reasons"} | _NO_CLOCKS | _FOOT | _REMARKS,
-    "notice_message": {"unsure": False, **_NO_CLOCKS, **_FOOT, **_REMARKS},
+    "notice_message": {"unsure": False, "again": False, **_NO_CLOCKS, **_FOOT, **_REMARKS},
     "digest": {"open": []},
 }
 
@@ -258,6 +259,8 @@ _EXAMPLES: dict[str, tuple[Context, ...]] = {
         {**_NOTICE_MESSAGE, "from_maintainer": True},
         {**_NOTICE_MESSAGE, "sealed": True},
         {**_NOTICE_MESSAGE, **_WITHHELD, "sealed": True},
+        {**_NOTICE_MESSAGE, "again": True, "remarks": _REMARKED},
+        {**_NOTICE_MESSAGE, "again": True, "sealed": True, "attached": False},
     ),
     "notice_failure": (_FAILURE, {**_FAILURE, "reference": None}),
     "notice_bounce": (
