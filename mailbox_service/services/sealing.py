@@ -18,6 +18,7 @@ from mailbox_service.core.case import Party
 from mailbox_service.core.composition import OutFile, Outgoing, compose
 from mailbox_service.core.openpgp import armoured, encrypted, header_field, payload, signed
 from mailbox_service.errors import Refused, TemporaryError
+from mailbox_service.services.conversation.sealed import why_unread
 from mailbox_service.services.filling import fill
 from mailbox_service.services.mailboxes import Mailbox
 from mailbox_service.services.opener import AT_ONCE
@@ -146,12 +147,10 @@ def signs(door: OpenPgp, mailbox: Mailbox) -> bool:
 
 def unserved(mailbox: Mailbox, pins: Sequence[Pin], now: datetime) -> list[str]:
     """Which maintainers get nothing of this but that it is there, and why."""
-    known = {pin.address.lower() for pin in pins if pin.how == "host"}
     return [
-        f"{m.name} cannot read this: "
-        f"{'the key pinned to them has expired' if m.address.lower() in known else 'no key is pinned to them'}."
+        f"{m.name} cannot read this: {why}."
         for m in mailbox.maintainers
-        if pin_of(pins, m.address, now, by_hand=True) is None
+        if (why := why_unread(pins, m.address, now, by_hand=True))
     ]
 
 

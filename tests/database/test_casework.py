@@ -482,13 +482,16 @@ def test_a_mail_that_never_leaves_is_in_no_thread(database: Database) -> None:
 def test_the_words_of_a_mail_of_ours_are_found_again(database: Database) -> None:
     case = opened(database)
 
-    def words(number: OutboundId) -> str:
+    def words(number: OutboundId) -> str | MessageId:
         return database.run(lambda tx: tx.sent_words(number))
 
     assert words(told(database, case, REPORTER, "<1@us>", context={"text": "Grüße,\nada", "a": 1})) == "Grüße,\nada"
     for name, context in (("<2@us>", {}), ("<3@us>", {"text": None}), ("<4@us>", {"text": ["x"]})):
         assert words(told(database, case, REPORTER, name, context=context)) == ""
     assert words(OutboundId(99)) == ""
+    # Of a sealed case they stand in a message alone.
+    assert words(told(database, case, REPORTER, "<5@us>", context={"text": "", "source": {"message": 7}})) == 7
+    assert words(told(database, case, REPORTER, "<6@us>", context={"source": {"message": 7, "as": "notice"}})) == 7
 
 
 def test_a_mail_of_ours_that_is_named_says_to_whom_it_was_and_when_it_was_made(database: Database) -> None:

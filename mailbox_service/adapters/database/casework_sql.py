@@ -173,9 +173,11 @@ class CaseworkSql(Sql):
         rows = {row.id: (row.name, row.at, row.id) for row in [*first, *reversed(newest)]}
         return list(rows.values())
 
-    def sent_words(self, mail: OutboundId) -> str:
-        context = self.connection.scalar(sa.select(outbound.c.context).where(outbound.c.id == mail))
-        words = (context or {}).get("text")
+    def sent_words(self, mail: OutboundId) -> str | ports.MessageId:
+        context = self.connection.scalar(sa.select(outbound.c.context).where(outbound.c.id == mail)) or {}
+        words, source = context.get("text"), context.get("source")
+        if not words and isinstance(source, dict) and "text" in source.get("values", ["text"]):
+            return ports.MessageId(source["message"])
         return words if isinstance(words, str) else ""
 
     # --- questions -----------------------------------------------------------------------------------------

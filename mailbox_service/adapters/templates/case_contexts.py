@@ -54,6 +54,7 @@ _BARE: Context = {
     "files": [],
     "resolution": "",
     "duplicate_of": "",
+    "sealed": False,
 }
 _TOLD: Context = {
     **_BARE,
@@ -134,7 +135,7 @@ _TO_PEOPLE: dict[str, tuple[Context, ...]] = {
     "reopened": ({**_TOLD, "text": ""}, _BARE),
     "reply": ({**_TOLD, "text": "Hello Jane,\n\nyes, 4.37 is affected as well.\n\nThank you for asking."}, _BARE),
     "embargo": ({**_TOLD, "text": ""}, {**_TOLD, "embargo": ""}, _BARE),
-    "invitation": ({**_TOLD, "text": "It seems to come from a function of your library."}, _BARE),
+    "invitation": ({**_TOLD, "text": "It seems to come from a function of your library."}, _BARE, {**_BARE, "sealed": True}),
     "goodbye": ({**_TOLD, "text": ""}, _BARE),
 }
 

@@ -27,7 +27,7 @@ def done(turn: Turn, letters: Letters, work: Work, request: Request, sent: Seque
     record, misplaced = work.record, request.commands.misplaced
     shown = {"misplaced": contexts.command_lines(record, misplaced)}
     context = _what_was_done(turn, letters, work, record, sent) | shown
-    whole = _what_was_done(turn, letters, work, replace(record, sealed=False), sent)
+    whole = _what_was_done(turn, letters, work, replace(record, sealed=False), [*sent, *letters.unserved])
     context |= in_full(turn, letters.mailbox, whole, ["misplaced"] if misplaced else [])
     _to_speaker(turn, letters, record, "done", context)
 

@@ -105,6 +105,20 @@ class Work:
         )
         if self.state.resolution in LABELS and any(entry.event is Event.CLOSED for entry in self.entries):
             self._keep_as_example(tx, LABELS[self.state.resolution])
+        # It adds to the journal, so nothing may change the case after it.
+        for other in self.taken:
+            self._bring_keys(tx, other)
+
+    def _bring_keys(self, tx: Transaction, other: Work) -> None:
+        """The reporters of a case that is taken in keep the keys that are theirs there: encrypted to, and proven by."""
+        here = {pin.address.lower() for pin in tx.pins(self.record.mailbox, self.record.id)}
+        theirs = {address.lower() for address in other.state.reporters}
+        for pin in tx.pins(self.record.mailbox, other.record.id):
+            address = pin.address.lower()
+            if pin.case_id == other.record.id and address in theirs - here:
+                tx.pin(replace(pin, case_id=self.record.id, pinned_at=self.now))
+                data: dict[str, object] = {"fingerprint": pin.key.fingerprint, "how": pin.how, "from": other.state.ref}
+                tx.add_journal([JournalEntry(self.record.id, Event.KEY_PINNED, address, data)], self.now)
 
     def _keep_as_example(self, tx: Transaction, label: Label) -> None:
         """What closed it says of the message that opened it; the sorter is measured by that."""
@@ -127,14 +141,14 @@ def carry_out(work: Work, request: Request, tx: Transaction) -> None:
     Commands that only look (/status, /help) are not for here. Raises: Refused; the case is as it was then.
     """
     commands, text = request.commands, bool(request.commands.text.strip())
+    carrier = _carrier(commands.commands, commands.text_for)
     if work.record.sealed and text and commands.text_for is not TextFor.NOTE:
-        _check_keys(work, request, tx)
+        _check_keys(work, request, carrier, tx)
     if len(commands.text) > contexts.TEXT_CHARS and commands.text_for is not TextFor.NOTE:
         raise Refused(f"the text has more than {contexts.TEXT_CHARS} characters; attach what is so long")
     if text and commands.text_for is not TextFor.NOTE:
         _check_outward(work, commands.text_for)
     before = work.record
-    carrier = _carrier(commands.commands, commands.text_for)
     for command in commands.commands:
         if command.verb.name == "merge":
             _merge(work, command, tx)
@@ -170,18 +184,21 @@ def _leave(work: Work, before: CaseRecord, tx: Transaction) -> None:
         seen.add(into)
 
 
-def _check_keys(work: Work, request: Request, tx: Transaction) -> None:
-    """What is sealed leaves encrypted or not at all. Raises: Refused."""
+def _check_keys(work: Work, request: Request, carrier: Command | None, tx: Transaction) -> None:
+    """What is sealed leaves encrypted or not at all: somebody must be able to read the text. Raises: Refused."""
     if not work.mailbox.openpgp:
         raise Refused(
             "this case is sealed: its content leaves only encrypted, which this mailbox cannot do yet; nothing was sent"
         )
     if request.message is None:
-        raise Refused("this case is sealed: text for its reporter is taken from a mail only; nothing was sent")
+        raise Refused("this case is sealed: text that leaves the house is taken from a mail only; nothing was sent")
     pins = tx.pins(work.record.mailbox, work.record.id)
-    if not any(pin_of(pins, address, work.now) for address in work.state.reporters):
+    people, whom = work.state.reporters, "the reporter"
+    if carrier is not None and isinstance(carrier.read.action, Invite):
+        people, whom = (carrier.read.action.address,), "the invited person"
+    if not any(pin_of(pins, address, work.now) for address in people):
         raise Refused(
-            "this case is sealed, and no key of the reporter is pinned that can be used; nothing was sent. "
+            f"this case is sealed, and no key of {whom} is pinned that can be used; nothing was sent. "
             "Ask them for their key, or pin it on the host: mailbox-service key pin"
         )
 

@@ -61,6 +61,7 @@ def for_reporter(
         "resolution": spoken(state.resolution) if state.resolution else "",
         # A reference of ours is somebody else's report.
         "duplicate_of": public if public.startswith(("CVE-", "http://", "https://")) else "",
+        "sealed": False,
     }
 
 
@@ -203,6 +204,12 @@ def going_to(mail: Mail, people: int) -> str:
 def sent_to(mail: Mail, people: int) -> str:
     """The same once it is on its way, as a sentence."""
     return f"{_reporters(people)} {'was' if people == 1 else 'were'} sent: {spoken(mail)}"
+
+
+def cannot_read(unserved: int, people: int) -> str:
+    """Of a sealed case, to whom of the people that were written to nothing of it could be said."""
+    whom = "they" if unserved == people else f"{unserved} of the {people}"
+    return f"{whom} cannot read it, for want of a key that can be used: they were told that there is news, and no more"
 
 
 def _reporters(people: int) -> str:

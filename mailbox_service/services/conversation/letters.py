@@ -7,18 +7,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from mailbox_service.core.case import Ask, Audience, Mail, Party, Send, spoken
+from mailbox_service import errors
+from mailbox_service.core.case import Ask, Audience, Facts, Mail, Party, Refused, Send, spoken
 from mailbox_service.core.message.extraction import File, attached_files
 from mailbox_service.services.conversation import contexts
 from mailbox_service.services.conversation.casework import Work
+from mailbox_service.services.conversation.sealed import why_unread
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.mailboxes import Mailbox, clean
 from mailbox_service.services.opener import Reopened, reopened
-from mailbox_service.services.ports import CaseRecord, MessageId, NewMail, ThreadIds, Transaction
+from mailbox_service.services.ports import CaseRecord, MessageId, NewMail, OutboundId, ThreadIds, Transaction
 from mailbox_service.services.ports.openpgp import OpenPgp
 
 # Nothing of these can go out for a sealed case; what they would say is replaced by "there is news".
 _FOR_REPORTERS = frozenset(Mail) - {Mail.CHANGED, Mail.WITHDRAWAL, Mail.REMINDER}
+# But for these: without a maintainer's words nothing of the case is in them.
+_SAY_NOTHING = frozenset({Mail.INVITATION, Mail.GOODBYE})
 
 NO_THREAD = ThreadIds(None, ())
 
@@ -81,13 +85,28 @@ class Letters:
     now: datetime
     door: OpenPgp | None = None  # of the mailbox, where it has one
     mails: list[NewMail] = field(default_factory=list)
+    unserved: list[str] = field(default_factory=list)  # who cannot read what was told in a sealed case, and why
 
     def open(self, message: MessageId) -> Reopened:
         """A message of this mailbox, read once more. Blocks while gpg runs.
 
         Raises: Refused when it is encrypted and cannot be opened; TemporaryError when gpg cannot be run.
         """
-        return reopened(self.tx, self.mailbox, message, self.door)
+        try:
+            return reopened(self.tx, self.mailbox, message, self.door)
+        except errors.Refused as refused:
+            raise Refused(str(refused)) from refused  # a refusal of the case, which its writer is told
+
+    def words_of(self, mail: OutboundId) -> str:
+        """The words that a mail of ours told of; of a sealed case they are read anew. "" for none, or where nobody can
+        read them any more. Raises: TemporaryError when gpg cannot be run."""
+        words = self.tx.sent_words(mail)
+        if isinstance(words, str):
+            return words
+        try:
+            return self.open(words).said.text
+        except Refused:
+            return ""
 
     # --- what follows from work ----------------------------------------------------------------------------------
 
@@ -105,7 +124,9 @@ class Letters:
             for address, role in people:
                 self._outward(record, posted.send, address, role, words)
             if people:
-                sent.append(_sent_line(posted.send, [address for address, _ in people], sealed=record.sealed))
+                addresses = [address for address, _ in people]
+                sent.append(_sent_line(posted.send, addresses, sealed=record.sealed))
+                sent += self._unread(record, posted.send, addresses)
         self._inward(work, words, who, sent)
         return sent
 
@@ -129,8 +150,11 @@ class Letters:
 
     def _sealed_outward(self, record: CaseRecord, send: Send, address: str, role: str, words: Words) -> None:
         """That there is news; and for whoever has a key by then, which."""
-        kind = send.mail.value
+        kind, template = send.mail.value, "sealed_news"
         context = self._sealed(record)
+        if send.mail in _SAY_NOTHING:
+            bare = replace(record, state=replace(record.state, facts=Facts()))
+            context, template = contexts.for_reporter(bare, self.mailbox, self.now) | {"sealed": True}, kind
         with_files = send.with_text or send.mail is Mail.FIX_TO_VERIFY
         if self.mailbox.openpgp:
             asks = [ask.value for ask in Ask if ask in send.asks]
@@ -144,7 +168,17 @@ class Letters:
                 "described": True,
                 "enclosed": True,
             }
-        self.to_person(record, "sealed_news", address, role, context, cause=f"{self.cause}/{kind}")
+        self.to_person(record, template, address, role, context, cause=f"{self.cause}/{kind}")
+
+    def _unread(self, record: CaseRecord, send: Send, addresses: Sequence[str]) -> list[str]:
+        """A line where some of the people can only be told that there is news; `unserved` says who, for those whose
+        key we have."""
+        if not record.sealed or not self.mailbox.openpgp or (send.mail in _SAY_NOTHING and not send.with_text):
+            return []
+        pins = self.tx.pins(self.mailbox.name, record.id)
+        found = {address: why for address in addresses if (why := why_unread(pins, address, self.now))}
+        self.unserved += [f"{clean(address)} cannot read it: {why}" for address, why in found.items()]
+        return [contexts.cannot_read(len(found), len(addresses))] if found else []
 
     def _sealed(self, record: CaseRecord) -> dict[str, object]:
         return self.mailbox.identity() | {"reference": record.state.ref}
@@ -174,7 +208,7 @@ class Letters:
                 who=who,
                 what=[contexts.described(entry) for entry in work.entries],
                 text_for=words.text_for,
-                sent=sent,
+                sent=[*sent, *self.unserved],
                 message=int(words.source or 0),
             )
             context["within"] = shown

@@ -75,4 +75,4 @@ def carry_out_on_host(
     work.write(tx, said | {"evidence": evidence.label})
     tx.add_mails(letters.mails, now, now + correspondence.lifetime)
     what = [contexts.described(entry) for entry in work.entries]
-    return Done(reference, spoken(work.state.stage), what, sent)
+    return Done(reference, spoken(work.state.stage), what, [*sent, *letters.unserved])

@@ -72,7 +72,7 @@ def _text(turn: Turn, request: Request, letters: Letters, answered: Sequence[Out
         doubts.append("the name or address of another maintainer stands in it")
     if names_any(text, _of_reporters(turn, letters.mailbox)):
         doubts.append("it goes to several reporters, and may name one to another")
-    if any(echoes(text, letters.tx.sent_words(mail)) for mail in answered):
+    if any(echoes(text, letters.words_of(mail)) for mail in answered):
         doubts.append("lines of the internal mail that you answered stand in it")
     return text, doubts + [f"`{line}` stands below your text and was taken for text" for line in commands.misplaced]
 

@@ -1,13 +1,15 @@
-"""Where the words of a sealed case stand, in place of the words: they are read again when a mail is composed."""
+"""Of a sealed case: where its words stand, which are read again when a mail is composed, and who cannot read them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from mailbox_service.core.case import Party
 from mailbox_service.services.conversation.requests import Request
 from mailbox_service.services.conversation.turn import Turn
 from mailbox_service.services.mailboxes import Mailbox
+from mailbox_service.services.ports.openpgp import Pin, pin_of
 
 
 def sealed_source(turn: Turn, request: Request) -> dict[str, object] | None:
@@ -45,3 +47,12 @@ def in_full(
         "values": list(read_again),
     }
     return {"within": whole, "source": source}
+
+
+def why_unread(pins: Sequence[Pin], address: str, now: datetime, *, by_hand: bool = False) -> str:
+    """Why nothing of a sealed case can go to `address`, as the end of a sentence; "" where it can. `by_hand`: as for a
+    maintainer, whose key no mail may bring."""
+    if pin_of(pins, address, now, by_hand=by_hand) is not None:
+        return ""
+    known = any(pin.address.lower() == address.lower() and (pin.how == "host" or not by_hand) for pin in pins)
+    return "the key pinned to them has expired" if known else "no key is pinned to them"

@@ -99,8 +99,9 @@ class Casework(Protocol):
         """
         ...
 
-    def sent_words(self, mail: OutboundId) -> str:
-        """The `text` in the context of a mail of ours; "" where it has none, or there is no such mail."""
+    def sent_words(self, mail: OutboundId) -> str | MessageId:
+        """The `text` in the context of a mail of ours; in a sealed case the message that it was read from. "" where it
+        has none, or there is no such mail."""
         ...
 
     def add_confirmation(self, confirmation: Confirmation) -> None:
