@@ -1,4 +1,4 @@
-"""Sealed cases of many people: several reporters, invited ones, with and without keys. Who gets what, and nobody else."""
+"""Sealed cases of many people, with keys and without: reporters, invited ones. Who gets what, and nobody else."""
 
 from __future__ import annotations
 

@@ -135,7 +135,11 @@ _TO_PEOPLE: dict[str, tuple[Context, ...]] = {
     "reopened": ({**_TOLD, "text": ""}, _BARE),
     "reply": ({**_TOLD, "text": "Hello Jane,\n\nyes, 4.37 is affected as well.\n\nThank you for asking."}, _BARE),
     "embargo": ({**_TOLD, "text": ""}, {**_TOLD, "embargo": ""}, _BARE),
-    "invitation": ({**_TOLD, "text": "It seems to come from a function of your library."}, _BARE, {**_BARE, "sealed": True}),
+    "invitation": (
+        {**_TOLD, "text": "It seems to come from a function of your library."},
+        _BARE,
+        {**_BARE, "sealed": True},
+    ),
     "goodbye": ({**_TOLD, "text": ""}, _BARE),
 }
 
