@@ -40,6 +40,11 @@ class Correspondent(Person):
         assert self.key is not None
         return self.key
 
+    @property
+    def known(self) -> PublicKey:
+        assert self.ours is not None
+        return self.ours
+
     def receive(self, data: bytes) -> Mail:
         letter = self.read(data)
         self.letters.append(letter)

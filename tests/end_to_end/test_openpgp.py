@@ -323,7 +323,7 @@ def _forms(word: str) -> tuple[bytes, ...]:
 
 # --- what must not happen --------------------------------------------------------------------------------------------
 
-_SIGNS = BOTH.replace("address: ada@example.org", "address: ada@example.org, signed_only: true")
+SIGNS = BOTH.replace("address: ada@example.org", "address: ada@example.org, signed_only: true")
 
 
 def test_a_ciphertext_that_came_before_is_acknowledged_like_any_other_and_shown_to_nobody(
@@ -350,7 +350,7 @@ def test_a_ciphertext_that_came_before_is_acknowledged_like_any_other_and_shown_
 def test_who_has_to_sign_is_not_heard_by_another_key_nor_without_one_nor_twice(
     sqlite_url: str, tmp_path: Path, dovecot: Dovecot, office: Postfix, keys: dict[str, Keyholder]
 ) -> None:
-    with sealed_town(tmp_path, sqlite_url, dovecot, office, keys, _SIGNS) as here:
+    with sealed_town(tmp_path, sqlite_url, dovecot, office, keys, SIGNS) as here:
         ada, mallory = here.ada, keys["mallory"]
         ref = here.begin()
         notice = here.newest(ada, ref)
@@ -385,7 +385,7 @@ def test_a_maintainers_key_that_expires_midway_gets_and_proves_nothing_more(
 ) -> None:
     ada = people.join("Ada <ada@example.org>", expires="seconds=30")
     ends = time.monotonic() + 31
-    with sealed_town(tmp_path, sqlite_url, dovecot, office, {**keys, "ada": ada}, _SIGNS) as here:
+    with sealed_town(tmp_path, sqlite_url, dovecot, office, {**keys, "ada": ada}, SIGNS) as here:
         ref = here.begin_sealed()
         _has(here.ada, TEXT)
         notice = here.newest(here.ada, ref)
