@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import stat
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from mailbox_service.adapters.openpgp import GpgDoor, Homes
-from mailbox_service.adapters.openpgp.homes import PREFIX
+from mailbox_service.adapters.openpgp.homes import PREFIX, sweep
 from mailbox_service.adapters.openpgp.listing import MAX_KEY_BYTES, exported
 from mailbox_service.adapters.openpgp.ownership import bring_in, generate
 from mailbox_service.errors import PermanentError, Refused
@@ -287,6 +288,24 @@ def test_a_process_that_is_killed_leaves_nothing_decrypted_and_is_swept_up_after
     Homes.open(keys, temporary=place).close()
     assert not list(place.glob(f"{PREFIX}*"))
     assert not agents_in(place)
+
+
+def test_another_that_sweeps_takes_nothing_from_one_that_is_just_starting(
+    keys: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, swept = fcntl.flock, list[Path]()
+
+    def sweep_first(descriptor: int, how: int) -> None:
+        if not swept:
+            swept.append(place)
+            sweep(place)
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", sweep_first)
+    with Homes.open(keys, temporary=place) as homes:
+        assert swept and generate(homes, "Demo security", ADDRESS)
+        sweep(place)
+        assert homes.own.is_dir()
 
 
 def test_a_stale_lock_does_not_hold_us_up(keys: Path, place: Path) -> None:

@@ -58,8 +58,10 @@ class Homes:
                 raise PermanentError(f"others may look into {folder}; chmod 700 it")
             sweep(place)
             workplace = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
-            lock = os.open(workplace / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            # A sweep of another process looks for "lock": once it has that name, it is locked.
+            lock = os.open(workplace / "new", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (workplace / "new").rename(workplace / "lock")
         except OSError as error:
             raise TemporaryError(f"keyrings: {error.strerror}: {error.filename}") from error
         homes = cls(folder, workplace, lock)
