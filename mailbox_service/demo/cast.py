@@ -28,6 +28,10 @@ BROKEN_PIPE = 141  # 128 + SIGPIPE
 # The packages of the extra `demo`.
 _EXTRA = frozenset({"pymap", "proxyprotocol", "pysasl"})
 
+_WITH_KEYS = (
+    "as anybody, send a report that is encrypted to the key of security@demo.example",
+    "as maintainer, open what came encrypted with the gpg below, or give your mail program the key of that folder",
+)
 _WELCOME = """\
 A security@ address at work, on this machine alone: a mail server (IMAP and submission), SQLite, and the daemon \
 between them. Everybody who writes here is invented, and no mail leaves this computer."""
@@ -170,9 +174,13 @@ def _failed(screen: Screen, telling: asyncio.Task[None], ground: Playground) -> 
 
 
 def _invite(screen: Screen, ground: Playground) -> None:
+    from mailbox_service.demo.keyrings import PEOPLE
+    from mailbox_service.demo.mails import ADA
     from mailbox_service.demo.playground import PASSWORD, logins
     from mailbox_service.demo.servers import HOST
 
+    keys = ground.keys is not None
+    answering = "grace" if keys else "maintainer or grace"  # a mail program without the key cannot read Ada's mail
     screen.section("Now you", "Everything stays up, and new mail is shown here. Connect a mail client:")
     lines = [
         "",
@@ -188,14 +196,26 @@ def _invite(screen: Screen, ground: Playground) -> None:
         "as reporter, send a report to security@demo.example, with a Unicode name and an attachment",
         "ask it a support question, read the redirect, then answer that after all it is about security",
         "answer the acknowledgement of your report: your mail joins the case",
-        "as maintainer or grace, answer the notice of a report with a first line /needs-info, your questions below it",
+        f"as {answering}, answer the notice of a report with a first line /needs-info, your questions below it",
+        *(_WITH_KEYS if keys else ()),
         "open the mailbox of security: messages were moved to Processed and Redirected, none was deleted",
         "write to away@company.example, who answers everything automatically",
     ):
         screen.item(what)
     command = _command(ground.folder)
     screen.text("\nFrom a second terminal:")
-    commands = [f"  {command} {verb}" for verb in ("case list", "case show SEC-…", "message list", "outbox list")]
+    verbs = (
+        "case list",
+        "case show SEC-…",
+        "message list",
+        "outbox list",
+        *(("key list", "key export") if keys else ()),
+    )
+    commands = [f"  {command} {verb}" for verb in verbs]
+    if keys:
+        commands.append(
+            f"  gpg --homedir {shlex.quote(str(ground.folder / PEOPLE / ADA.login))} --decrypt encrypted.asc"
+        )
     screen.verbatim("\n".join([*commands, f"  tail -f {shlex.quote(str(ground.folder / 'log'))}"]))
     screen.text("\nCtrl-C ends the demo.")
 

@@ -22,6 +22,7 @@ TEAM = "team@demo.example"
 REPORTER = Person("Zoë Łukasiewicz", "reporter@research.example", "reporter")
 CUSTOMER = Person("Jürgen Käfer", "customer@company.example", "customer")
 AWAY = Person("Renate Amsel", "away@company.example", "away")
+NOOR = Person("Noor Haddad", "noor@audits.example", "noor")
 SPAMMER = Person("Growth Partners", "spammer@offers.example", "spammer")
 ADA = Person("Ada", "maintainer@demo.example", "maintainer")
 GRACE = Person("Grace", "grace@demo.example", "grace")
@@ -116,6 +117,33 @@ am back on Monday. In urgent cases please call our switchboard.
 Renate Amsel
 """
 
+# None of these stands in any other mail of the demo: where one is found in clear, something has leaked.
+SECRETS = ("predictable", "new_token", "guess_tokens.py", "getpid")
+SECRET_SUBJECT = "Password reset tokens are predictable"
+SECRET_REPORT = """\
+Hello,
+
+please keep this between us; my key is attached.
+
+Demo 4.2.1 makes its password reset tokens of the time and the
+process id alone (new_token in auth/reset.py). Whoever asks for a new
+password of somebody else needs about 2,000 attempts to guess the
+token, and has the account then, an administrator's too. The attached
+script did it to an installation of mine in forty seconds.
+
+Noor Haddad
+"""
+
+GUESSING = """\
+#!/usr/bin/env python3
+import itertools, sys, time
+from hashlib import md5
+
+asked_at = int(sys.argv[1])
+for second, getpid in itertools.product(range(asked_at, asked_at + 3), range(700)):
+    print(md5(f"{second}{getpid}".encode()).hexdigest())
+"""
+
 AFTERTHOUGHT = """\
 It is about security after all, I think. When I restored our backup on
 the new server, I could see the projects of two other companies in it,
@@ -148,6 +176,13 @@ def advertisement(now: datetime) -> EmailMessage:
 
 def invoice(now: datetime) -> EmailMessage:
     return written(AWAY, "Invoice for October", INVOICE, now)
+
+
+def secret_report(now: datetime) -> EmailMessage:
+    """Before it is encrypted."""
+    mail = written(NOOR, SECRET_SUBJECT, SECRET_REPORT, now)
+    mail.add_attachment(GUESSING.encode(), maintype="text", subtype="x-python", filename="guess_tokens.py")
+    return mail
 
 
 def out_of_office(to: str, subject: str, answers: str, now: datetime) -> EmailMessage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mailbox_service.demo import mails
+from mailbox_service.demo.keyrings import readable
 from mailbox_service.demo.playground import Arrival, Playground, Row
 from mailbox_service.demo.screen import Screen
 
@@ -50,9 +51,13 @@ class Narrator:
 
     async def _went_out(self, arrival: Arrival) -> None:
         sent = await self._ground.outgoing(arrival.mail)
+        keys = self._ground.keys
+        opened = await keys.as_shown(arrival.recipient, arrival.data) if keys is not None else None
+        inside = readable(opened, arrival.mail) if opened is not None else None
         after, kind = "", arrival.sha256
         if sent is not None:
-            kind = sent.kind
+            # With its content, and without for whoever has no key, are two kinds for whoever reads along.
+            kind = f"{sent.kind}, {sent.case_sealed}, {inside is not None}"
             cause = await self._ground.caused_by(sent)
             if cause is not None:
                 # An answer may arrive before the submission server has had time to say that it took the mail.
@@ -60,7 +65,7 @@ class Narrator:
                 after = f", {latency_ms:.0f} ms after submission"
                 if arrival.recipient == cause.sender:
                     self.latencies_ms.append(latency_ms)
-        self._screen.went_out(arrival.mail, arrival.recipient, after, seen=kind in self._kinds_shown)
+        self._screen.went_out(arrival.mail, arrival.recipient, after, seen=kind in self._kinds_shown, inside=inside)
         self._kinds_shown.add(kind)
 
 

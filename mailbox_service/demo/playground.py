@@ -23,8 +23,10 @@ from mailbox_service.adapters.database.reading_sql import MessageFilter
 from mailbox_service.core.case import CaseState
 from mailbox_service.core.message import ParsedMessage, parse
 from mailbox_service.demo import mails
+from mailbox_service.demo.keyrings import OPENPGP, Keyrings
 from mailbox_service.demo.servers import AUTHSERV_ID, DEMO_ACCOUNTS, HOST, DemoMailServer
 from mailbox_service.services.ports import KnownOutbound, MessageId
+from mailbox_service.services.ports.openpgp import Pin
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -56,6 +58,7 @@ mailboxes:
       - {{name: {ada.name}, address: {ada.address}}}
       - {{name: {grace.name}, address: {grace.address}}}
 """
+_WITH_KEYS = f"openpgp: {{folder: {OPENPGP}}}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ class Playground:
         self.arrivals: list[Arrival] = []
         self.news: asyncio.Queue[Arrival] = asyncio.Queue()
         self.server = DemoMailServer(clock=app.now, on_delivery=self._delivered)
+        self.keys: Keyrings | None = None
+        self.no_keys = ""  # why there are none
         self.service: app.Service
         self.daemon: asyncio.Task[None]
         self._replies: set[asyncio.Task[None]] = set()
@@ -101,7 +106,8 @@ class Playground:
         with (folder / "log").open("a", encoding="utf-8") as log:
             logs.configure("console", "info", log)
             try:
-                async with ground.server:
+                async with ground.server, Keyrings.made(folder) as keys:
+                    ground.keys, ground.no_keys = (None, keys) if isinstance(keys, str) else (keys, "")
                     ground.service = app.Service.open(ground._configured())
                     ground.daemon = asyncio.create_task(ground.service.run(stop), name="daemon")
                     try:
@@ -132,7 +138,7 @@ class Playground:
             ada=mails.ADA,
             grace=mails.GRACE,
         )
-        file.write_text(text, encoding="utf-8")
+        file.write_text(text + (_WITH_KEYS if self.keys is not None else ""), encoding="utf-8")
         return config.load(file, os.environ)
 
     async def _ready(self) -> None:
@@ -192,6 +198,18 @@ class Playground:
             await client.sendmail(sender, [to], mail.as_bytes())
         name = str(mail["Message-ID"])
         return next(a for a in reversed(self.arrivals) if a.mail.message_id == name and a.recipient == to)
+
+    async def pin(self, person: mails.Person) -> str:
+        """Do as `mailbox-service key pin` does for the key of `person`, whose fingerprint is the result.
+
+        Raises: KeyError for whoever has none.
+        """
+        if self.keys is None:
+            raise KeyError(person.address)
+        key = self.keys.of(person).public
+        pin = Pin(MAILBOX, person.address, key, None, "host", app.now())
+        await self.service.database.transact(lambda tx: tx.pin(pin))
+        return key.spoken
 
     async def arrival(self, wanted: Callable[[Arrival], bool]) -> Arrival | None:
         """The first mail that fits, when it has come; None when it does not come."""
@@ -264,6 +282,18 @@ class Playground:
 
         return await self.service.database.transact(found)
 
+    async def journal(self, ref: str) -> list[Row]:
+        """What happened in a case, oldest first. Raises LookupError when there is none of this name."""
+
+        def found(tx: Any) -> list[Row]:
+            number = tx.case_named(MAILBOX, ref)
+            if number is None:
+                raise LookupError(ref)
+            entries: list[Row] = tx.journal_of(number)
+            return entries
+
+        return await self.service.database.transact(found)
+
     def arrivals_at(self, person: mails.Person) -> list[Arrival]:
         """What came into somebody's mailbox, oldest first."""
         return [a for a in self.arrivals if a.recipient == person.address]
@@ -284,7 +314,7 @@ class Playground:
 
 def logins() -> list[tuple[str, str]]:
     """(login, address) of those whose mailboxes people may want to open."""
-    wanted = ("reporter", "team", "maintainer", "grace", "security")
+    wanted = ("reporter", "noor", "team", "maintainer", "grace", "security")
     known = {login: address for address, (login, _) in DEMO_ACCOUNTS.items()}
     return [(login, known[login]) for login in wanted]
 

@@ -191,7 +191,7 @@ class Process:
         self._facts.add(not found, what, ", ".join(found))
 
     def _look_for_the_patch(self, mails: list[bytes]) -> None:
-        files = [(one, file) for one in mails for file in attached_files(one)]
+        files = [(one, file) for one in mails for file in attached_files(one) if not file.incidental]
         digest = hashlib.sha256(replies.PATCH).hexdigest()
         right = [
             file.filename == replies.PATCH_NAME

@@ -8,7 +8,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 from mailbox_service.core.message import ParsedMessage
-from mailbox_service.demo.mails import ADA, GRACE, REPORTER, SECURITY, Person, written
+from mailbox_service.demo.mails import ADA, GRACE, NOOR, REPORTER, SECURITY, Person, written
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Client:
 CLIENTS = {
     REPORTER: Client("Mutt/2.2.12"),
     ADA: Client("Mozilla Thunderbird", "Ada - Demo GmbH, core team\nDesk: +49 30 5550142", signature_on_top=False),
+    NOOR: Client("Evolution 3.46.4"),
     GRACE: Client("Apple Mail (2.3774)", "Grace\nDemo GmbH, Berlin"),
 }
 
@@ -94,6 +95,20 @@ CLOSE = f"""\
 /close resolved
 
 {THANKS}
+"""
+
+# As `mails.SECRETS`: of the case that is encrypted, and nowhere in clear.
+SECRETS = ("invitation", "same function")
+SIGNED = """\
+/own
+/needs-info
+
+Thank you. Are the links of an invitation made in the same way?
+"""
+SECRET_ANSWER = """\
+They are: by the same function, and they stay valid for a week.
+
+Noor
 """
 
 FORGED = """\

@@ -8,7 +8,8 @@ from itertools import groupby
 
 from mailbox_service import app
 from mailbox_service.core.message import parse
-from mailbox_service.demo import mails, process
+from mailbox_service.demo import confidential, mails, process
+from mailbox_service.demo.confidential import Confidential
 from mailbox_service.demo.performance import Performance
 from mailbox_service.demo.playground import Arrival
 from mailbox_service.demo.process import Process
@@ -21,6 +22,7 @@ class Scenes:
     def __init__(self, performance: Performance) -> None:
         self._show, self._ground, self._facts = performance, performance.ground, performance.facts
         self._process = Process(performance)
+        self._confidential = Confidential(performance)
 
     async def play(self) -> None:
         """Play all scenes, then look into every mailbox and at everything on file."""
@@ -31,6 +33,7 @@ class Scenes:
         await self._out_of_office()
         await self._afterthought()
         await self._process.play()
+        await self._confidential.play()
         await self._look_around()
 
     # --- the scenes ---------------------------------------------------------------------------------------
@@ -95,7 +98,7 @@ class Scenes:
 
     async def _look_around(self) -> None:
         at_rest = await self._ground.at_rest()
-        first, second, forged = await self._look_at_cases()
+        first, second, forged, sealed = await self._look_at_cases()
         acknowledged = [f"acknowledgement of {first}"]
         await self._look_into(mails.REPORTER, acknowledged + Process.mails_to(mails.REPORTER, first, forged))
         await self._look_into(mails.CUSTOMER, ["redirect", f"acknowledgement of {second}"])
@@ -103,22 +106,27 @@ class Scenes:
         await self._look_into(mails.SPAMMER, [])
         notices = [f"{kind} of {case}" for case in (first, second) for kind in ("notice_case", "notice_message")]
         for maintainer in (mails.ADA, mails.GRACE):
-            await self._look_into(maintainer, notices + Process.mails_to(maintainer, first, forged))
+            expected = notices + Process.mails_to(maintainer, first, forged)
+            await self._look_into(maintainer, expected + self._confidential.mails_to(maintainer, sealed))
         await self._process.look()
+        if self._confidential.possible:
+            await self._look_into(mails.NOOR, self._confidential.mails_to(mails.NOOR, sealed))
+            await self._confidential.look()
         await self._compare_bytes()
         left = await self._ground.left()
         counts = ", ".join(f"{count} {name}" for name, count in left.items() if count)
         self._facts.add(at_rest and not any(left.values()), "nothing waits, nothing is held, no mail failed", counts)
 
-    async def _look_at_cases(self) -> tuple[str, str, str]:
+    async def _look_at_cases(self) -> tuple[str, str, str, str]:
         cases = await self._ground.cases()
         found = ", ".join(f"{c['ref']} with {c['messages']} messages" for c in cases) or "no case"
         worked, forged = process.MESSAGES
-        wanted = [2 + worked, 2, forged]
-        what = f"there are three cases, with {wanted[0]}, {wanted[1]} and {wanted[2]} messages"
+        wanted = [2 + worked, 2, forged, *([confidential.MESSAGES] if self._confidential.possible else [])]
+        numbers = f"{', '.join(map(str, wanted[:-1]))} and {wanted[-1]} messages"
+        what = f"there are {('three', 'four')[self._confidential.possible]} cases, with {numbers}"
         self._facts.add([c["messages"] for c in cases] == wanted, what, found)
-        first, second, third = [*(str(c["ref"]) for c in cases), "a case", "a case", "a case"][:3]
-        return first, second, third
+        first, second, third, fourth = [*(str(c["ref"]) for c in cases), *4 * ["a case"]][:4]
+        return first, second, third, fourth
 
     async def _look_into(self, person: mails.Person, expected: list[str]) -> None:
         """Whether exactly these mails lie in the mailbox, in this order."""

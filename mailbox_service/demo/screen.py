@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from mailbox_service.core.display import harmless, shorten
-from mailbox_service.core.message import ParsedMessage
+from mailbox_service.core.message import Encryption, ParsedMessage
 from mailbox_service.services.correspondence import written_size
 
 # Mails are written for 72 columns; with our margin that is 82. Lines much longer are hard to read.
@@ -18,6 +18,8 @@ MARGIN = " " * 8
 REASONS_SHOWN = 5
 # Of a mail that comes in the beginning tells what it is; of ours the whole answer is shown once.
 LINES_IN, LINES_OUT, LINES_AGAIN = 15, 24, 3
+
+_SIGNATURE = "application/pgp-signature"
 
 BOLD, DIM, RED, GREEN, YELLOW, CYAN = "1", "2", "31", "32", "33", "36"
 
@@ -70,16 +72,25 @@ class Screen:
     def came_in(self, mail: ParsedMessage) -> None:
         self._head("in", CYAN, f"from {mail.from_display or '(no From)'}")
         self._detail(mail.subject or "(no subject)", colour=BOLD)
+        if mail.encryption is Encryption.PGP_MIME:
+            self._detail("Its subject, its text and its files are encrypted to us.", colour=DIM)
+            return
         self._body(mail, LINES_IN, quotes=False)
 
-    def went_out(self, mail: ParsedMessage, recipient: str, after: str, *, seen: bool) -> None:
-        """A mail that arrived at `recipient`; `seen`: one of its kind was shown in full before."""
+    def went_out(
+        self, mail: ParsedMessage, recipient: str, after: str, *, seen: bool, inside: ParsedMessage | None = None
+    ) -> None:
+        """A mail that arrived at `recipient`; `seen`: one of its kind was shown in full before. `inside`: what their
+        mail program has decrypted."""
         self._head("out", GREEN, f"in the mailbox of {recipient}{after}")
         to = ", ".join(address.addr_spec for address in mail.to) or "(nobody)"
         self._detail(f"From:    {mail.from_display}")
         self._detail(f"To:      {to}")
         self._detail(f"Subject: {mail.subject}", colour=BOLD)
-        self._body(mail, LINES_AGAIN if seen else LINES_OUT)
+        if inside is not None:
+            self._detail("All else is encrypted to this one person, whose mail program shows:", colour=DIM)
+            self._detail(f"Subject: {inside.subject}", colour=BOLD)
+        self._body(inside or mail, LINES_AGAIN if seen else LINES_OUT)
 
     def sorted_as(self, outcome: str, chances: str, reasons: Sequence[Mapping[str, object]]) -> None:
         self._head("sort", YELLOW, f"{outcome.replace('_', ' ')}  ({chances})")
@@ -118,6 +129,8 @@ class Screen:
         elif len(written) > len(shown):
             self._put(f"{MARGIN}{self._paint(DIM, f'{self._bar} ({len(written) - len(shown)} quoted lines)')}")
         for attachment in mail.attachments:
+            if attachment.content_type == _SIGNATURE:
+                continue  # every mail of ours has one
             self._detail(f"attached: {attachment.filename} ({written_size(attachment.size_bytes)})")
 
     def _paint(self, colour: str, text: str) -> str:

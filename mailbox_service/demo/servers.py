@@ -57,6 +57,7 @@ DEMO_ACCOUNTS: Mapping[str, tuple[str, str]] = {
     "maintainer@demo.example": ("maintainer", "demo"),
     "grace@demo.example": ("grace", "demo"),
     "reporter@research.example": ("reporter", "demo"),
+    "noor@audits.example": ("noor", "demo"),
     "customer@company.example": ("customer", "demo"),
     "away@company.example": ("away", "demo"),
     "spammer@offers.example": ("spammer", "demo"),

@@ -10,6 +10,7 @@ import signal
 import smtplib
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from email import message_from_string
@@ -51,6 +52,25 @@ NO_THREADS = """
 from mailbox_service.adapters.database.transaction import SqlTransaction
 from mailbox_service.services.ports import ThreadIds
 SqlTransaction.thread_with = lambda self, case, recipient: ThreadIds(None, ())
+"""
+WHAT_IS_ENCRYPTED_IS_SENT_IN_CLEAR = """
+from mailbox_service.services.sealing import Sealing
+Sealing._encrypted = lambda self, mail, row, door, key: self._signed(mail, row, door)
+"""
+NOTHING_IS_SIGNED = """
+from mailbox_service.services import sealing
+sealing.signs = lambda door, mailbox: False
+"""
+SIGNATURES_PROVE_NOTHING = """
+from mailbox_service.services.conversation import signatures
+signatures._proven = lambda tx, speaker, content, mail: signatures.OTHER_KEY
+"""
+NOTHING_CAME_BEFORE = """
+from mailbox_service.adapters.database.transaction import SqlTransaction
+SqlTransaction.ciphertexts = lambda self, mailbox, digests: {}
+SqlTransaction.add_ciphertexts = lambda self, mailbox, came: dict(came)
+SqlTransaction.burn = lambda self, mailbox, digest, message: True
+SqlTransaction.burned_by = lambda self, mailbox, digest: None
 """
 NO_FILES_TRAVEL = """
 from mailbox_service.services.conversation import outgoing
@@ -114,13 +134,20 @@ def running(state: Path, *, once: bool = False) -> Iterator[Running]:
         process.communicate()
 
 
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder for what is temporary, with a name that is short enough for the sockets of gpg."""
+    with tempfile.TemporaryDirectory(prefix="d-") as name:
+        yield Path(name)
+
+
 # --- once --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def performance(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
-    state = tmp_path_factory.mktemp("state")
-    return played(state, keep=True), state
+def performance() -> Iterator[tuple[subprocess.CompletedProcess[str], Path]]:
+    with tempfile.TemporaryDirectory(prefix="d-") as name:
+        yield played(Path(name), keep=True), Path(name)
 
 
 def test_everything_happens_and_nothing_is_written_beside_the_page(
@@ -158,7 +185,22 @@ def test_everything_happens_and_nothing_is_written_beside_the_page(
         r"- credit, as printed: Zoë Łukasiewicz <https://research\.example/zoe>",
         r"then  SEC-\d{4}-0001 has come to: closed",
         r"✓ neither a maintainer's From nor their Message-ID, without their account, changes\s+anything",
-        r"✓ there are three cases, with 13, 2 and 1 messages",
+        r"in    from Noor Haddad <noor@audits\.example>\n +\.\.\.\n +Its subject, its text and its files are encrypted",
+        r"mailbox of grace@demo\.example(?s:.*?)│ A new report arrived encrypted\. It is SEC-\d{4}-0004",
+        r"mailbox of maintainer@demo\.example(?s:.*?)Subject: \[SEC-\d{4}-0004\]\n +All else is encrypted to this one "
+        r"person, whose mail program shows:\n(?s:.*?)│ Subject:  Password reset tokens are predictable",
+        r"then  SEC-\d{4}-0004 stands where it stood: received",
+        r"then  SEC-\d{4}-0004 has come to: needs info",
+        r"then  SEC-\d{4}-0004 stands where it stood: needs info",
+        r"then  SEC-\d{4}-0004 has come to: reviewing",
+        r"✓ a command that is encrypted, but not signed, changes nothing",
+        r"✓ Ada's signature moves SEC-\d{4}-0004, although her mail server does not vouch for her",
+        r"✓ Ada's signed command, sent once more by somebody else, changes nothing",
+        r"✓ all 57 mails of ours are signed with the key of security@demo\.example",
+        r"✓ Ada's mail program decrypts the report with its subject and its file",
+        r"✓ Noor Haddad's mail program decrypts the question",
+        r"✓ nothing that was written in SEC-\d{4}-0004 stands in clear in any of 81 mails",
+        r"✓ there are four cases, with 13, 2, 1 and 5 messages",
         r"✓ in the mailbox of reporter@research\.example: acknowledgement, needs_info,\s+info_received, reproduced, "
         r"done, fix_to_verify, fix_verified, released, published,\s+resolved of SEC-\d{4}-0001\n",
         r"✓ SEC-\d{4}-0001 went by mail alone from received to closed:",
@@ -168,7 +210,7 @@ def test_everything_happens_and_nothing_is_written_beside_the_page(
         r"✓ the reporter has 0001-check-export-names\.patch, byte for byte, and its SHA-256",
         r"✓ in the mailbox of away@company\.example: redirect\n",
         r"✓ in the mailbox of spammer@offers\.example: nothing\n",
-        r"✓ all 19 messages to security@demo\.example are on file, byte for byte",
+        r"✓ all 24 messages to security@demo\.example are on file, byte for byte",
         r"✓ nothing waits, nothing is held, no mail failed",
     ],
 )
@@ -202,7 +244,7 @@ def test_what_is_kept_is_private_and_can_be_read_with_the_configuration_beside_i
     assert loaded.warnings == ()
     database = Database.open(loaded.database.connection_url())
     try:
-        assert [case["messages"] for case in database.run(lambda tx: tx.list_cases())] == [13, 2, 1]
+        assert [case["messages"] for case in database.run(lambda tx: tx.list_cases())] == [13, 2, 1, 5]
     finally:
         database.close()
 
@@ -216,21 +258,21 @@ def test_the_log_is_quiet_and_holds_no_addresses(
     assert not re.search(r" (warning|error|critical) ", logged), logged
 
 
-def test_a_sorter_that_finds_spam_everywhere_fails_the_demo_with_what_is_missing(tmp_path: Path) -> None:
-    ended = played(tmp_path, before=EVERYTHING_IS_SPAM)
+def test_a_sorter_that_finds_spam_everywhere_fails_the_demo_with_what_is_missing(place: Path) -> None:
+    ended = played(place, before=EVERYTHING_IS_SPAM)
     assert ended.returncode == 1, ended.stdout + ended.stderr
     output = " ".join(ended.stdout.split())
     assert "✗ the vulnerability report opens a case - found: disposition spam, sorted as spam" in output
-    assert "✗ there are three cases, with 13, 2 and 1 messages - found: no case" in output
+    assert "✗ there are four cases, with 13, 2, 1 and 5 messages - found: no case" in output
     assert re.search(r"✗ in the mailbox of reporter@research\.example: .* - found: nothing", output)
     assert "✗ a case can be worked by mail - found: no case" in output
     # What still holds is said to hold.
     assert "✓ in the mailbox of spammer@offers.example: nothing" in output
-    assert list(tmp_path.iterdir()) == []
+    assert list(place.iterdir()) == []
 
 
-def test_a_service_that_answers_automatic_mail_fails_the_demo(tmp_path: Path) -> None:
-    ended = played(tmp_path, before=NOTHING_IS_AUTOMATIC)
+def test_a_service_that_answers_automatic_mail_fails_the_demo(place: Path) -> None:
+    ended = played(place, before=NOTHING_IS_AUTOMATIC)
     assert ended.returncode == 1, ended.stdout + ended.stderr
     output = " ".join(ended.stdout.split())
     assert "✗ the out-of-office reply is recognised as automatic - found: disposition case" in output
@@ -243,31 +285,62 @@ def test_a_service_that_answers_automatic_mail_fails_the_demo(tmp_path: Path) ->
         (NOTHING_IS_PROVEN_AND_ALL_IS_DONE, r"✗ neither a maintainer's From .* - found: closed"),
         (NOBODY_IS_ANONYMOUS, r"✗ no name, .* reached the reporter - found: Ada "),
         (NO_THREADS, r"✗ the reporter has 10 mails of ours, in one thread - found: 1 subjects, 9 without a reference"),
+        (NOTHING_IS_PROVEN_AND_ALL_IS_DONE, r"✗ a command that is encrypted, but not signed, .* - found: needs info"),
+        (WHAT_IS_ENCRYPTED_IS_SENT_IN_CLEAR, r"✗ nothing that was written in .* - found: .*getpid.*predictable"),
+        (NOTHING_IS_SIGNED, r"✗ all 57 mails of ours are signed .* - found: \d+ are not"),
+        (SIGNATURES_PROVE_NOTHING, r"✗ Ada's signature moves .* - found: received, proven by nothing"),
+        (NOTHING_CAME_BEFORE, r"✗ Ada's signed command, sent once more .* - found: needs info, and 1 mails"),
         (NO_FILES_TRAVEL, r"✗ the reporter has 0001-check-export-names\.patch, .* - found: 0 files"),
     ],
 )
-def test_a_service_that_works_cases_wrongly_fails_the_demo(broken: str, missing: str, tmp_path: Path) -> None:
-    ended = played(tmp_path, before=broken)
+def test_a_service_that_works_cases_wrongly_fails_the_demo(broken: str, missing: str, place: Path) -> None:
+    ended = played(place, before=broken)
     assert ended.returncode == 1, ended.stdout + ended.stderr
     assert re.search(missing, " ".join(ended.stdout.split())), ended.stdout
 
 
-def test_without_the_extra_one_learns_how_to_install_it(tmp_path: Path) -> None:
-    ended = played(tmp_path, before=NO_MAIL_SERVER)
+def test_without_gpg_it_says_so_and_shows_all_else(place: Path) -> None:
+    ended = subprocess.run(
+        command(once=True),
+        env={**environment(place), "PATH": str(place)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout + ended.stderr
+    assert "It cannot be shown here: gpg is not installed; apt install gpg gpg-agent." in ended.stdout
+    assert "✓ there are three cases, with 13, 2 and 1 messages" in ended.stdout
+    assert "✓ the reporter has 10 mails of ours, in one thread" in ended.stdout
+
+
+def test_keys_are_made_anew_lie_in_the_folder_and_no_agent_stays(
+    performance: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    (folder,) = performance[1].iterdir()
+    homes = [folder / "openpgp", folder / "keys" / "maintainer", folder / "keys" / "noor"]
+    for home in homes:
+        assert home.stat().st_mode & 0o077 == 0
+        assert len(list((home / "private-keys-v1.d").iterdir())) == 2
+    agents = subprocess.run(["pgrep", "-fa", "gpg-agent"], capture_output=True, text=True, check=False).stdout
+    assert str(performance[1]) not in agents
+
+
+def test_without_the_extra_one_learns_how_to_install_it(place: Path) -> None:
+    ended = played(place, before=NO_MAIL_SERVER)
     assert ended.returncode == os.EX_UNAVAILABLE == 69
     assert "pip install 'mailbox-service[demo]'" in ended.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert list(place.iterdir()) == []
 
 
 # --- staying up ----------------------------------------------------------------------------------------------
 
 
-def test_it_stays_up_shows_mail_sent_by_hand_and_ends_cleanly_at_ctrl_c(tmp_path: Path) -> None:
+def test_it_stays_up_shows_mail_sent_by_hand_and_ends_cleanly_at_ctrl_c(place: Path) -> None:
     mail = message_from_string(
         "From: Mallory <reporter@research.example>\nTo: security@demo.example\nSubject: \x1b]0;owned\x07SQL injection\n"
         "Message-ID: <by-hand@research.example>\n\nThere is an SQL injection in the login form.\n\x1b[2Jgone?\n"
     )
-    with running(tmp_path) as demo:
+    with running(place) as demo:
         port = int(demo.hear(r"SMTP +127\.0\.0\.1 +port (\d+)")[1])
         demo.hear(r"IMAP +127\.0\.0\.1 +port \d+")
         demo.hear(r"\n  team +demo +team@demo\.example\n")
@@ -277,25 +350,26 @@ def test_it_stays_up_shows_mail_sent_by_hand_and_ends_cleanly_at_ctrl_c(tmp_path
             client.login("reporter", "demo")
             client.send_message(mail, "reporter@research.example", ["security@demo.example"])
         demo.hear(r"Ctrl-C(?s:.*)in    from Mallory <reporter@research\.example>")
-        demo.hear(r"then  case SEC-\d{4}-0004 is opened")
+        demo.hear(r"then  case SEC-\d{4}-0005 is opened")
         demo.hear(r"Ctrl-C(?s:.*)out   in the mailbox of maintainer@demo\.example, \d+ ms")
         assert "\x1b" not in demo.heard
-        assert len(list(tmp_path.iterdir())) == 1
+        (folder,) = place.glob("mailbox-service-demo-*")
+        assert set(place.iterdir()) == {folder, *place.glob("mailbox-gpg-*")}
         assert demo.end(signal.SIGINT) == 0
-    assert list(tmp_path.iterdir()) == []
+    assert list(place.iterdir()) == []
 
 
 @pytest.mark.parametrize(("once", "code"), [(False, 0), (True, 1)])
-def test_ended_in_the_middle_of_the_cast_it_cleans_up(tmp_path: Path, once: bool, code: int) -> None:
-    with running(tmp_path, once=once) as demo:
+def test_ended_in_the_middle_of_the_cast_it_cleans_up(place: Path, once: bool, code: int) -> None:
+    with running(place, once=once) as demo:
         demo.hear("A vulnerability report")
         assert demo.end(signal.SIGTERM) == code
-    assert list(tmp_path.iterdir()) == []
+    assert list(place.iterdir()) == []
 
 
-def test_a_reader_who_has_seen_enough_ends_it_without_a_traceback(tmp_path: Path) -> None:
+def test_a_reader_who_has_seen_enough_ends_it_without_a_traceback(place: Path) -> None:
     with subprocess.Popen(
-        command(once=True), env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command(once=True), env=environment(place), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as demo:
         assert demo.stdout is not None and demo.stderr is not None
         demo.stdout.readline()
@@ -303,4 +377,4 @@ def test_a_reader_who_has_seen_enough_ends_it_without_a_traceback(tmp_path: Path
         complaints = demo.stderr.read()
         assert demo.wait(PATIENCE_SECONDS) == 141
     assert complaints == b""
-    assert list(tmp_path.iterdir()) == []
+    assert list(place.iterdir()) == []
