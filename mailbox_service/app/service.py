@@ -97,7 +97,7 @@ class Service:
             SendingPolicy(config.outbox.max_per_hour, config.outbox.retry_first, config.outbox.retry_max),
             mails_waiting=mails_waiting,
             meter=meter,
-            sealing=Sealing(self.processing, self.doors) if self.doors else None,
+            sealing=Sealing(self.processing, self.doors, database) if self.doors else None,
         )
         self.intake = Intake(
             database,

@@ -66,6 +66,7 @@ class Subject:
     addressed_to_team: bool = False  # that address stands in To or Cc
     service_mail: bool = False  # carries the loop header of a service like this one, ours or another's
     service_notice: bool = False  # and is a notice of a report, says that header
+    signed: bool = False  # by a key that is pinned to its From, in the case that it would join
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Thread:
     same_sender_case: int | None = None  # names an earlier mail of the same From in this open case
     related_case: str | None = None  # reference of a case that it names in any other way
     ours: bool = False  # names some mail of ours at all, whoever that went to
+    sealed: bool = False  # the case that it would join is sealed already
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,8 @@ def route(subject: Subject, thread: Thread, *, ack_unauthenticated: bool = True)
             case=thread.own_case,
             digest=sounds_like_one and not thread.ours,
         )
+    if _would_seal(subject, thread):
+        return _apart(subject, thread, ack_unauthenticated)
     if thread.own_case is not None:
         # Tokens leak with quotes and copies, so a token alone adds to the case but proves nobody.
         verified = subject.authentication.result is AuthResult.PASS
@@ -144,6 +148,21 @@ def route(subject: Subject, thread: Thread, *, ack_unauthenticated: bool = True)
         why = f"names a maintainer as its sender and refers to {thread.related_case}, without proof"
         return Routing(Disposition.HOLD, why)
     return _by_sorter(subject, thread, ack_unauthenticated)
+
+
+def _would_seal(subject: Subject, thread: Thread) -> bool:
+    """Whether it would seal a case, and nothing proves who wrote it: those without a key would hear nothing more."""
+    joins = thread.own_case is not None or (thread.same_sender_case is not None and subject.automatic.kind in _PEOPLE)
+    known = subject.authentication.result is AuthResult.PASS or subject.signed
+    return joins and subject.encrypted and not thread.sealed and not known
+
+
+def _apart(subject: Subject, thread: Thread, ack_unauthenticated: bool) -> Routing:
+    if subject.from_maintainer:
+        why = f"encrypted, and names a maintainer as its sender without proof; it would seal {thread.related_case}"
+        return Routing(Disposition.HOLD, why)
+    why = "encrypted, and refers to a case without proof"
+    return _new_case(subject, thread, why, ack_unauthenticated, unsure=True)
 
 
 def _by_sorter(subject: Subject, thread: Thread, ack_unauthenticated: bool) -> Routing:

@@ -55,7 +55,7 @@ from mailbox_service.services.ports import (
     OutboundId,
     Transaction,
 )
-from mailbox_service.services.ports.openpgp import OpenPgp
+from mailbox_service.services.ports.openpgp import OpenPgp, Pin, Verified
 from mailbox_service.services.replays import told_apart
 from mailbox_service.services.triage import OpenCases
 from mailbox_service.services.understanding import Understood, remarked
@@ -209,6 +209,7 @@ class _Desk:
         joining = [u.claim.case_id for u in batch if u.claim.decided == Disposition.ATTACHED and u.claim.case_id]
         for case in tx.cases_of(joining) if joining else ():
             self._existing_case(case.id, case.ref, case.sealed, case.mailbox)
+        self._pins = {u.claim.id: _pins_of(tx, u, mailboxes) for u in batch if u.content is not None}
         self.budget = AnswerBudget(tx.budgets(self._budget_keys(batch)))
 
     # --- deciding -----------------------------------------------------------------------------------------
@@ -257,18 +258,27 @@ class _Desk:
             return Routing(Disposition.AUTOMATIC, CAME_BACK)
         if understood.claim.partial:
             return Routing(Disposition.HOLD, TOO_LARGE)
+        thread = self._thread(understood)
         return route(
-            self._subject(understood, mailbox),
-            self._thread(understood),
-            ack_unauthenticated=mailbox.ack_unauthenticated,
+            self._subject(understood, mailbox, thread), thread, ack_unauthenticated=mailbox.ack_unauthenticated
         )
 
-    def _subject(self, understood: Understood, mailbox: Mailbox) -> Subject:
+    def _subject(self, understood: Understood, mailbox: Mailbox, thread: Thread) -> Subject:
+        joined = self.cases.get(thread.own_case or thread.same_sender_case or 0)
+        subject = replace(understood.subject, signed=joined is not None and self._signed_in(understood, joined.id))
         marker = understood.message.header(LOOP_MARKER) or ""
         if tokens.is_loop_marker(self.correspondence.key, marker, mailbox.address):
             # What our own notice tells of is on file already.
-            return replace(understood.subject, service_notice=False)
-        return understood.subject
+            return replace(subject, service_notice=False)
+        return subject
+
+    def _signed_in(self, understood: Understood, case: CaseId | None) -> bool:
+        """Whether a key that is pinned to its From, and counts in this case, has signed all that the message says."""
+        signature = understood.content.signature if understood.content is not None else None
+        return isinstance(signature, Verified) and any(
+            pin.key.fingerprint == signature.fingerprint and (pin.case_id is None or pin.case_id == case)
+            for pin in self._pins.get(understood.claim.id, ())
+        )
 
     def _copied(self, understood: Understood) -> Named | None:
         """The same mail, if it came before by another way (an alias, a second delivery) and was answered.
@@ -309,15 +319,18 @@ class _Desk:
         )
         if own_case is not None:
             self._existing_case(own_case.case_id, own_case.case_ref, own_case.case_sealed, mailbox)
-            return Thread(own_case=self._existing[CaseId(own_case.case_id or 0)], ours=True)
+            case = self._existing[CaseId(own_case.case_id or 0)]
+            return Thread(own_case=case, related_case=related, ours=True, sealed=self.cases[case].sealed)
         if own_mail:
             return Thread(own_mail=True, ours=True)
         if redirect is not None and redirect.about in self._redirected:
-            return Thread(own_case=self._number(self._redirected[redirect.about]), ours=True)
+            opened = self._redirected[redirect.about]
+            return Thread(own_case=self._number(opened), related_case=related, ours=True, sealed=opened.sealed)
         if redirect is not None:
             return Thread(own_redirect=redirect.about, related_case=related, ours=True)
         if earlier is not None and earlier.case is not None:
-            return Thread(same_sender_case=self._number(earlier.case), ours=bool(ours))
+            case = self._number(earlier.case)
+            return Thread(same_sender_case=case, related_case=related, ours=bool(ours), sealed=self.cases[case].sealed)
         if not ours and not related and any(k.case for k in named):
             # The case it names was opened by this very batch and has no reference yet.
             return Thread(ours=True)
@@ -396,7 +409,8 @@ class _Desk:
         if routing.case is None:
             return None
         case = self.cases[routing.case]
-        case.sealed = case.sealed or sealed
+        # What only goes into the journal, or is on file already, is shown to nobody.
+        case.sealed |= sealed and routing.disposition is Disposition.ATTACHED and not routing.silent
         return case
 
     def _title(self, understood: Understood, routing: Routing) -> str:
@@ -542,6 +556,15 @@ class _Desk:
             return False
         count = self.budget.count(in_maintainers_name_key(mailbox.name, sender, self.now))
         return count > UNPROVEN_IN_MAINTAINERS_NAME_PER_DAY
+
+
+def _pins_of(tx: Transaction, understood: Understood, mailboxes: Mailboxes) -> list[Pin]:
+    """What is pinned to its From; to a maintainer on the host only."""
+    mailbox, sender = mailboxes[understood.claim.mailbox], understood.sender_key
+    if understood.content is None or not isinstance(understood.content.signature, Verified):
+        return []
+    by_hand = mailbox.is_maintainer(sender)
+    return [pin for pin in tx.pins_of(mailbox.name, sender) if pin.how == "host" or not by_hand]
 
 
 def _to_sender(understood: Understood, ours: Sequence[KnownOutbound]) -> list[KnownOutbound]:

@@ -14,10 +14,11 @@ from mailbox_service.core.bounce_address import bounce_address
 from mailbox_service.core.delivery_report import Fate, RecipientReport
 from mailbox_service.core.display import harmless
 from mailbox_service.core.evidence import AuthResult
+from mailbox_service.core.gpg.status import SignatureFlaw
 from mailbox_service.core.message import Encryption, ParsedMessage
 from mailbox_service.core.routing import Outcome
 from mailbox_service.services.mailboxes import Mailbox, clean, written_moment
-from mailbox_service.services.opening import Openness
+from mailbox_service.services.opening import Openness, state_of
 from mailbox_service.services.ports import (
     CaseId,
     CaseRecord,
@@ -28,6 +29,7 @@ from mailbox_service.services.ports import (
     OutboundClaim,
     ThreadIds,
 )
+from mailbox_service.services.ports.openpgp import Verified
 from mailbox_service.services.understanding import Understood
 from mailbox_service.sorting import Verdict
 from mailbox_service.sorting.triage import Hint
@@ -384,7 +386,10 @@ class Correspondence:
         """The values of a notice, in a sealed case with what those are told whose key we have (services/filling)."""
         content = understood.content
         if content is not None:
-            context = context | {"remarks": list(content.remarks)}
+            flaw = None if isinstance(content.signature, Verified) else content.signature.why
+            # What came before is among the remarks, and says so for those who cannot open it too.
+            silent = case.sealed or flaw in (SignatureFlaw.NONE, SignatureFlaw.REPEATED)
+            context = context | {"remarks": [*([] if silent else [state_of(content)]), *content.remarks]}
         if not case.sealed or not mailbox.openpgp:
             return context
         if content is not None and content.unread:

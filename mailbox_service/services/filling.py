@@ -24,9 +24,9 @@ from mailbox_service.services.conversation.outgoing import names_of
 from mailbox_service.services.conversation.requests import context_of, newly_written_in, read_request
 from mailbox_service.services.correspondence import shown_of
 from mailbox_service.services.mailboxes import Mailbox, clean
-from mailbox_service.services.opening import Content, Openness, look
+from mailbox_service.services.opening import Content, look, state_of
 from mailbox_service.services.ports import MessageId, OutboundClaim
-from mailbox_service.services.ports.openpgp import OpenPgp, Pin, Verified
+from mailbox_service.services.ports.openpgp import OpenPgp, Pin
 
 _FIELD = re.compile(rb"[^\r\n]*\r?\n(?:[ \t][^\r\n]*\r?\n)*")
 _OF_THE_ENTITY = (b"content-", b"mime-version:")
@@ -42,18 +42,21 @@ class Filled:
     files: tuple[OutFile, ...] = field(default=(), repr=False)
 
 
-def fill(row: OutboundClaim, raw: bytes | None, mailbox: Mailbox, door: OpenPgp, pins: Sequence[Pin]) -> Filled | None:
-    """The values of a mail to somebody who may know all of it; None where the content cannot be opened.
+def looked_at(row: OutboundClaim, raw: bytes | None, door: OpenPgp, pins: Sequence[Pin]) -> Content | None:
+    """The message that a mail tells of, opened once more; None where it tells of none. Raises: TemporaryError."""
+    if raw is None or not _values(row.context.get("source")):
+        return None
+    return look(raw, parse(raw), door, [pin.key for pin in pins], offers=False)
 
-    Raises: TemporaryError.
-    """
+
+def fill(
+    row: OutboundClaim, raw: bytes | None, content: Content | None, mailbox: Mailbox, pins: Sequence[Pin]
+) -> Filled | None:
+    """The values of a mail to somebody who may know all of it; None where `content` (of `looked_at`) is not open."""
     within, source = _values(row.context["within"]), _values(row.context.get("source"))
     if not source:
         return Filled(within)
-    if raw is None:
-        return None
-    content = look(raw, parse(raw), door, [pin.key for pin in pins], offers=False)
-    if content.unread:
+    if raw is None or content is None or content.unread:
         return None
     if source["as"] == "answer":
         return Filled(within | _answered(source, content, mailbox))
@@ -128,17 +131,6 @@ def _outward(within: dict[str, Any], source: dict[str, Any], raw: bytes, content
         values["files"] = [file.filename for file in files]
     enclosed = files if source["enclosed"] else ()
     return Filled(within | values, None, tuple(OutFile(file.filename, file.data) for file in enclosed))
-
-
-def state_of(content: Content, pins: Sequence[Pin]) -> str:
-    """How the message came, and what its signature is worth: one sentence of ours."""
-    came = "It came encrypted and is shown opened. " if content.openness is Openness.OPENED else ""
-    if isinstance(content.signature, Verified):
-        fingerprint = content.signature.fingerprint
-        whose = next((pin.address for pin in pins if pin.key.fingerprint == fingerprint), "somebody")
-        return f"{came}It is signed by the key pinned to {clean(whose)}: {fingerprint}."
-    flaw = content.signature.why.value
-    return f"{came}It is not signed." if flaw == "none" else f"{came}Its signature proves nothing: {flaw}."
 
 
 def relayed(raw: bytes, content: Content) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from mailbox_service.core.display import harmless
 from mailbox_service.core.gpg.status import SignatureFlaw
 from mailbox_service.core.message import Encryption, ParsedMessage, parse
 from mailbox_service.core.openpgp import (
@@ -34,6 +35,7 @@ from mailbox_service.services.ports.openpgp import (
     OfferedKey,
     Opened,
     OpenPgp,
+    Pin,
     PublicKey,
     Verified,
 )
@@ -102,6 +104,20 @@ class Content:
         return replace(
             self, signature=NotVerified(SignatureFlaw.REPEATED), first=first, remarks=(*self.remarks, remark)
         )
+
+
+def state_of(content: Content, pins: Sequence[Pin] = ()) -> str:
+    """How the message came, and what its signature is worth: one sentence of ours."""
+    came = "It came encrypted and is shown opened. " if content.openness is Openness.OPENED else ""
+    if isinstance(content.signature, Verified):
+        fingerprint = content.signature.fingerprint
+        whose = next((f"to {pin.address}" for pin in pins if pin.key.fingerprint == fingerprint), "here")
+        return f"{came}It is signed by the key pinned {harmless(whose)}: {fingerprint}."
+    flaw = content.signature.why
+    if flaw is SignatureFlaw.REPEATED:
+        where = f"message {int(content.first)}" if content.first is not None else "an earlier message"
+        return f"{came}Its signature is a repetition of that of {where}, and proves nothing."
+    return f"{came}It is not signed." if flaw is SignatureFlaw.NONE else f"{came}Its signature proves nothing: {flaw}."
 
 
 # What a mail says that nobody could read.

@@ -19,10 +19,11 @@ from mailbox_service.core.composition import OutFile, Outgoing, compose
 from mailbox_service.core.openpgp import armoured, encrypted, header_field, payload, signed
 from mailbox_service.errors import Refused, TemporaryError
 from mailbox_service.services.conversation.sealed import why_unread
-from mailbox_service.services.filling import fill
+from mailbox_service.services.filling import fill, looked_at
 from mailbox_service.services.mailboxes import Mailbox
 from mailbox_service.services.opener import AT_ONCE
-from mailbox_service.services.ports import MessageId, OutboundClaim
+from mailbox_service.services.opening import Content
+from mailbox_service.services.ports import MessageId, OutboundClaim, Storage
 from mailbox_service.services.ports.openpgp import OpenPgp, Pin, PublicKey, pin_of
 from mailbox_service.services.processing import AUTO_REPLIED, Composition, Processing
 
@@ -46,8 +47,8 @@ class ToSeal:
 class Sealing:
     """Composes the mails of mailboxes that have a door to OpenPGP."""
 
-    def __init__(self, processing: Processing, doors: Mapping[str, OpenPgp]) -> None:
-        self._processing, self._doors = processing, doors
+    def __init__(self, processing: Processing, doors: Mapping[str, OpenPgp], storage: Storage) -> None:
+        self._processing, self._doors, self._storage = processing, doors, storage
         self._running = asyncio.Semaphore(AT_ONCE)
 
     def takes(self, row: OutboundClaim) -> bool:
@@ -62,7 +63,7 @@ class Sealing:
         async def one(work: ToSeal) -> None:
             try:
                 async with self._running:
-                    composed.append((work.row, await asyncio.to_thread(self._compose_surely, work, now)))
+                    composed.append((work.row, await self._compose_surely(work, now)))
             except Exception as error:
                 log.error("mail cannot be composed", outbound_id=int(work.row.id), error_type=type(error).__name__)
                 broken.append((work.row, f"could not be composed: {type(error).__name__}"))
@@ -70,20 +71,34 @@ class Sealing:
         await asyncio.gather(*(one(work) for work in batch))
         return composed, broken
 
-    def _compose_surely(self, work: ToSeal, now: datetime) -> bytes:
+    async def _compose_surely(self, work: ToSeal, now: datetime) -> bytes:
         """Of several runs of gpg that start its agent at one moment one may fail; a mail need not wait for that."""
         try:
-            return self.compose_one(work, now)
+            return await self._compose(work, now)
         except TemporaryError:
-            return self.compose_one(work, now)
+            return await self._compose(work, now)
 
-    def compose_one(self, work: ToSeal, now: datetime) -> bytes:
+    async def _compose(self, work: ToSeal, now: datetime) -> bytes:
+        content: Content | None = None
+        if "within" in work.row.context and _key_of(work, now) is not None:
+            door = self._doors[work.row.mailbox]
+            content = await asyncio.to_thread(looked_at, work.row, work.raw, door, work.pins)
+            content = await self._once(content, work.row) if content is not None else None
+        return await asyncio.to_thread(self._compose_one, work, content, now)
+
+    async def _once(self, content: Content, row: OutboundClaim) -> Content:
+        """A signature that another message has used up proves nothing, however good it is."""
+        digest = content.signed_digest
+        used = await self._storage.transact(lambda tx: tx.burned_by(row.mailbox, digest)) if digest else None
+        return content.signed_before(used) if used is not None and used != source_of(row) else content
+
+    def _compose_one(self, work: ToSeal, content: Content | None, now: datetime) -> bytes:
         """The bytes of one row. Raises: TemplateError, ValueError; TemporaryError when gpg cannot be run."""
         row, door = work.row, self._doors[work.row.mailbox]
         key = _key_of(work, now)
         if key is not None:
             try:
-                return self._encrypted(self._whole(work, door, now), row, door, key)
+                return self._encrypted(self._whole(work, content, now), row, door, key)
             except Refused as refused:
                 log.warning("not encrypted", outbound_id=int(row.id), reason=refused)
         if row.kind == "acknowledgement" and (own := door.public_key()) is not None:
@@ -94,11 +109,11 @@ class Sealing:
         """What anybody may see: without the message that is only there to be told of."""
         return self._processing.outgoing(work.row, work.raw if work.row.attached_message is not None else None)
 
-    def _whole(self, work: ToSeal, door: OpenPgp, now: datetime) -> Outgoing:
+    def _whole(self, work: ToSeal, content: Content | None, now: datetime) -> Outgoing:
         row, mailbox = work.row, self._processing.mailboxes[work.row.mailbox]
         if "within" not in row.context:
             return self._outside(work)
-        filled = fill(row, work.raw, mailbox, door, work.pins)
+        filled = fill(row, work.raw, content, mailbox, work.pins)
         if filled is None:
             return self._outside(work)
         outside = {

@@ -154,7 +154,7 @@ class Bench:
             policy or SendingPolicy(),
             mails_waiting=bell,
             meter=meter,
-            sealing=Sealing(processing, doors) if doors else None,
+            sealing=Sealing(processing, doors, database) if doors else None,
         )
         self.intake = Intake(
             database,
