@@ -113,8 +113,7 @@ class Service:
         )
         self.clocks = Clocks(database, self.mailboxes, correspondence, timing, mails_waiting=mails_waiting)
         self.alarms, self.vigil = self._watch_over(correspondence, timing, mails_waiting)
-        self.reconciliation = Reconciliation(database, self.intake, now)
-        self._look_now = Bell()
+        self.reconciliation, self._look_now = Reconciliation(database, self.intake, now), Bell()
         self.sources = {
             m.name: imap_source(m, m.imap, config, self.intake, self._look_now.ring, meter)
             for m in config.mailboxes
