@@ -60,6 +60,24 @@ def test_a_pin_of_a_case_outranks_that_of_its_mailbox_there_and_nowhere_else(dat
     assert {pin.key for pin in pins(database, case)} == {ONE}
 
 
+def test_all_that_is_pinned_to_an_address_is_found_whatever_the_case(database: Database) -> None:
+    case, other = opened(database), opened(database)
+    elsewhere = replace(BOB, mailbox="other")
+    in_one, in_other = (replace(BOB, key=TWO, case_id=one, how="first use") for one in (case, other))
+    put(database, in_one, BOB, elsewhere, replace(BOB, address="carol@y.example"), in_other)
+
+    def found(address: str, mailbox: str = "security") -> list[Pin]:
+        return database.run(lambda tx: tx.pins_of(mailbox, address))
+
+    assert found("bob@y.example") == found("BOB@Y.example") == [in_one, BOB, in_other]
+    assert found("bob@y.example", "other") == [elsewhere]
+    assert found("nobody@y.example") == found("bob@y.example%") == found("b\0b@y.example") == []
+    database.run(lambda tx: tx.unpin("security", "bob@y.example", case, NOW))
+    newer = replace(BOB, key=replace(TWO, data=b"key two, renewed"))
+    put(database, newer)
+    assert found("bob@y.example") == [in_other, newer]
+
+
 def test_what_is_unpinned_is_gone_and_on_file(database: Database) -> None:
     put(database, BOB)
     assert database.run(lambda tx: tx.unpin("other", "bob@y.example", None, NOW)) == []

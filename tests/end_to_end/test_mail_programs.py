@@ -12,6 +12,7 @@ import pytest
 
 from mailbox_service.core.case import Stage
 from tests.conversation.people import Mail
+from tests.end_to_end.canaries import canaries_in
 from tests.end_to_end.openpgp_people import Correspondent
 from tests.end_to_end.test_openpgp import (
     ADVISORY,
@@ -25,7 +26,6 @@ from tests.end_to_end.test_openpgp import (
     SUBJECT,
     TEXT,
     SealedTown,
-    canaries_in,
     office,
     people,
     sealed_town,

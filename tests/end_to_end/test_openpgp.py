@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import base64
+import bz2
+import gzip
+import io
+import quopri
 import re
 import signal
 import subprocess
 import tempfile
+import threading
 import time
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from email.header import Header
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from mailbox_service.core.case import Resolution, Stage
 from mailbox_service.services.ports.openpgp import PublicKey
 from tests.conversation.people import Mail, said
+from tests.end_to_end.canaries import CANARIES, canaries_anywhere_in, canaries_in, dumped, search
 from tests.end_to_end.conversing import ADA, BOTH, Town, post_office, ready
 from tests.end_to_end.daemon import ROOT, Desk
 from tests.end_to_end.openpgp_people import Correspondent, outside_of, wrapped
@@ -26,6 +35,7 @@ from tests.openpgp.keys import People
 from tests.openpgp.keys import Person as Keyholder
 from tests.peers.dovecot import Dovecot
 from tests.peers.postfix import Postfix
+from tests.peers.postgres import PostgresServer
 from tests.services.bench import TRUSTED
 
 _EACH_NOTICE_ALONE = "notices: {collect_above_per_hour: 10000}"
@@ -38,10 +48,6 @@ FILE = b"int bandersnatch = 4096;\n"
 QUESTION, ANSWER, INSIDE = "Is it the jabberwocky build?", "It is the brillig build.", "The mimsy branch has it too."
 PATCH_NAME, PATCH = "borogove.patch", b"--- a/login.go\n+++ b/login.go\n+outgrabe(name)\n"
 TRIED, FAREWELL = "I tried it on two slithy machines.", "It was a frabjous pleasure."
-CANARIES = (
-    "quetzalcoatl", "xylophonist", "kaleidoscope", "ptarmigan", "bandersnatch", "jabberwocky", "brillig", "mimsy",
-    "borogove", "outgrabe", "slithy", "frabjous",
-)  # fmt: skip
 
 
 class SealedTown(Town):
@@ -189,6 +195,69 @@ def test_what_a_killed_daemon_leaves_is_gone_with_the_next_one(
     assert str(temporary) not in agents
 
 
+@pytest.mark.timeout(180)
+def test_a_daemon_killed_again_and_again_in_its_work_leaves_nothing_in_clear_and_loses_nothing(
+    sqlite_url: str, tmp_path: Path, dovecot: Dovecot, office: Postfix, keys: dict[str, Keyholder], temporary: Path
+) -> None:
+    desk, user = furnished(tmp_path, sqlite_url, dovecot, office, keys)
+    here = SealedTown(desk, dovecot, user, office, keys)
+    left, before = set[str](), len(here.maildir(here.ada))
+    texts = [f"{TEXT}, number {number}" for number in range(4)]
+    for number, text in enumerate(texts):
+        with (tmp_path / "log").open("ab") as log:
+            process = subprocess.Popen(desk.command("run"), cwd=ROOT, stdout=log, stderr=log)
+        try:
+            ready(desk)
+            mail = here.jane.write(text, subject=f"{SUBJECT} {number}", files=((FILE_NAME, FILE),))
+            dovecot.append(user, here.jane.seal(mail))
+            desk.until(lambda: len(desk.messages()) > number)  # noqa: B023 - it is called here
+            # Somewhere between the first look at it and the last mail about it.
+            threading.Event().wait(0.08 * number)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
+        left |= {path.name for path in temporary.iterdir()}
+        assert search(tmp_path, temporary) == []
+    assert len(left) >= len(texts), "each has worked in a folder of its own"
+    with desk.running():
+        desk.until(lambda: [row["state"] for row in desk.messages()] == ["done"] * len(texts))
+        desk.until(lambda: {mail["state"] for mail in desk.mails()} == {"sent"})
+        desk.until(lambda: not left & {path.name for path in temporary.iterdir()})
+        assert search(tmp_path, temporary) == []
+        mails = here.maildir(here.ada)[before:]
+        read = " ".join(said(here.ada.read(data).mail) for data in mails)
+        assert all(text in read for text in texts)
+        assert [found for data in mails for found in canaries_anywhere_in(data)] == []
+    assert list(temporary.iterdir()) == []
+
+
+def test_other_keys_are_taken_over_while_the_daemon_runs(
+    sqlite_url: str, tmp_path: Path, dovecot: Dovecot, office: Postfix, keys: dict[str, Keyholder], temporary: Path
+) -> None:
+    desk, user = furnished(tmp_path, sqlite_url, dovecot, office, keys)
+    here = SealedTown(desk, dovecot, user, office, keys)
+    with desk.running() as process:
+        ready(desk)
+        here.begin_sealed()
+        assert here.ada.letters[-1].signed_by == here.ours.fingerprint
+        desk.config.write_text(desk.config.read_text().replace("folder: openpgp}", "folder: others}"))
+        run(desk, "key", "generate")
+        process.send_signal(signal.SIGHUP)
+        desk.until(lambda: '"configuration taken over"' in desk.log())
+        exported = run(desk, "key", "export")
+        newer = PublicKey(fingerprint_of(exported, keys["ada"]), exported)
+        assert newer.fingerprint != here.ours.fingerprint
+        former, here.jane.ours, here.ada.ours = here.ours, newer, newer
+        here.begin_sealed(text=f"{TEXT} again")
+        _has(here.ada, SUBJECT, f"{TEXT} again")
+        assert here.ada.letters[-1].signed_by == newer.fingerprint
+        # What is encrypted to a key that lies in the former folder alone is a report that nobody can open.
+        (acknowledgement,) = here.send(here.jane.seal(here.jane.write(INSIDE), to=former))[here.jane.address]
+        assert "SEC-" in str(acknowledgement["Subject"]) and "no key" in said(here.ada.got[-1])
+        assert len(list(temporary.iterdir())) == 1
+    assert list(temporary.iterdir()) == [] and search(tmp_path) == []
+
+
 # --- the whole way, encrypted ----------------------------------------------------------------------------------------
 
 
@@ -210,10 +279,17 @@ def test_an_encrypted_report_is_read_by_whom_it_is_for_and_lies_nowhere_in_clear
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.timeout(120)
 def test_a_case_goes_its_whole_way_and_nothing_of_it_lies_in_clear(
-    sqlite_url: str, tmp_path: Path, dovecot: Dovecot, office: Postfix, keys: dict[str, Keyholder], temporary: Path
+    database_url: str,
+    tmp_path: Path,
+    dovecot: Dovecot,
+    office: Postfix,
+    keys: dict[str, Keyholder],
+    temporary: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
-    with sealed_town(tmp_path, sqlite_url, dovecot, office, keys) as here:
+    with sealed_town(tmp_path, database_url, dovecot, office, keys) as here:
         jane, ada, grace = here.jane, here.ada, here.grace
         ref = here.begin_sealed()
         assert not jane.letters[0].encrypted, "whoever writes in her name must not learn that her key is known"
@@ -243,9 +319,16 @@ def test_a_case_goes_its_whole_way_and_nothing_of_it_lies_in_clear(
         running = search(tmp_path, temporary)
         mails = [data for person in here.people for data in here.maildir(person)]
     assert running == []
-    assert search(tmp_path, temporary) == []
-    assert [found for data in mails for found in canaries_in(data)] == []
+    assert search(tmp_path, temporary, office.root) == []
+    assert [found for data in mails for found in canaries_anywhere_in(data)] == []
     assert list(temporary.iterdir()) == []
+    if database_url.startswith("postgres"):
+        server: PostgresServer = request.getfixturevalue("postgres")
+        dump = dumped(database_url)
+        assert b"security@example.org" in dump and ref.encode() in dump
+        assert canaries_in(dump) == canaries_in("".join(server.log).encode()) == []
+        # The server's own files too: what was written and deleted, and its journal.
+        assert search(server.folder / "data") == []
 
 
 def test_what_is_encrypted_to_another_key_is_acknowledged_and_says_why_it_is_closed(
@@ -290,6 +373,43 @@ def test_the_search_finds_what_it_looks_for(tmp_path: Path) -> None:
     (tmp_path / "in" / "a").write_text(TEXT)
     assert len(search(tmp_path)) == 2
     assert canaries_in(base64.b64encode(bytes(range(256)) * 9)) == []
+    assert canaries_in(TEXT.encode().hex().encode()) == ["xylophonist", "kaleidoscope"]
+
+
+def test_the_search_finds_what_mail_and_archives_wrap(tmp_path: Path) -> None:
+    text = f"{'x' * 60} {TEXT} äöü {'y' * 60}\n".encode()
+    compressed = zlib.compressobj(9, zlib.DEFLATED, -15)
+    literal = b"\xcb" + bytes((len(text) + 6,)) + b"b\0\0\0\0\0" + text
+    packet = b"\xa3\x01" + compressed.compress(literal) + compressed.flush()
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("some-name.txt", text * 3)
+    for wrapped_up in (
+        quopri.encodestring(text),
+        text.replace(b"xylo", b"xy=\r\nlo").replace(b"kal", b"=6B=61=6c"),
+        base64.encodebytes(text),
+        gzip.compress(text),
+        base64.encodebytes(gzip.compress(text)),
+        base64.encodebytes(bz2.compress(base64.encodebytes(zlib.compress(text)))),
+        base64.encodebytes(packet),
+        base64.encodebytes(archive.getvalue()),
+        b"Subject: " + Header(TEXT, "utf-8", maxlinelen=40).encode().encode(),
+        b"Subject: =?utf-8?q?=78ylo?= =?utf-8?q?phonist?= =?us-ascii?q?_=6Baleidoscope?=",
+        base64.encodebytes(quopri.encodestring(text)),
+    ):
+        assert canaries_anywhere_in(b"Content-Type: text/plain\r\n\r\n" + wrapped_up) == ["kaleidoscope", "xylophonist"]
+    assert canaries_anywhere_in(base64.encodebytes(bytes(range(256)) * 9)) == []
+
+
+def test_a_dump_of_postgres_holds_every_byte_of_every_table(postgres: PostgresServer) -> None:
+    url = postgres.database()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create table a (b bytea, c jsonb, d text)")
+        # Not the words that are looked for: the server's files are searched by others.
+        values = (b"\0abracadabra" * 9000, '{"e": "hocus"}', "pocus")
+        connection.execute("insert into a values (%s, %s, %s)", values)
+    dump = dumped(url)
+    assert dump.count(b"abracadabra") == 9000 and b"hocus" in dump and b"pocus" in dump
 
 
 def _has(person: Correspondent, *texts: str) -> None:
@@ -299,26 +419,6 @@ def _has(person: Correspondent, *texts: str) -> None:
     whole = "".join([str(mail["Subject"]), said(mail), *(f"{one['Subject']} {said(one)}" for one in attached)])
     for text in texts:
         assert text in whole, whole
-
-
-def search(*folders: Path) -> list[str]:
-    """Where in these folders a canary lies, in clear, in base64, or in the UTF-16 of some database."""
-    files = (path for folder in folders for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return [f"{path}: {found}" for path in files for found in canaries_in(path.read_bytes())]
-
-
-def canaries_in(data: bytes) -> list[str]:
-    return [name for name in CANARIES if any(form in data for form in _forms(name))]
-
-
-@cache
-def _forms(word: str) -> tuple[bytes, ...]:
-    """The word in clear, and within a base64 text wherever it begins (without what its neighbours change)."""
-    shifted = [
-        base64.b64encode(bytes(shift) + word.encode())[-(-8 * shift // 6) : 8 * (shift + len(word)) // 6]
-        for shift in range(3)
-    ]
-    return word.encode(), word.encode("utf-16-le"), *shifted
 
 
 # --- what must not happen --------------------------------------------------------------------------------------------

@@ -15,21 +15,19 @@ from pathlib import Path
 import pytest
 
 from tests.conversation.people import said
+from tests.end_to_end.canaries import CANARIES, canaries_in, search
 from tests.end_to_end.conversing import post_office, ready
 from tests.end_to_end.daemon import ROOT
 from tests.end_to_end.openpgp_people import Correspondent, outside_of
 from tests.end_to_end.test_corpora import desk_raw
 from tests.end_to_end.test_openpgp import (
-    CANARIES,
     SIGNS,
     SealedTown,
-    canaries_in,
     ciphertext_of,
     fingerprint_of,
     furnished,
     run,
     sealed_town,
-    search,
 )
 from tests.openpgp.keys import People
 from tests.openpgp.keys import Person as Keyholder
