@@ -100,6 +100,103 @@ def test_no_bytes_make_the_reader_fail(data: bytes) -> None:
             assert isinstance(judge_decryption(lines, code, (OURS,)), DecryptionFlaw)
 
 
+# What gpg may say beside a good result, written down a second time: whatever else it says makes it none.
+BESIDE_A_SIGNATURE = frozenset(
+    {
+        *("NEWSIG", "SIG_ID", "GOODSIG", "VALIDSIG", "NOTATION_NAME", "NOTATION_FLAGS", "NOTATION_DATA", "POLICY_URL"),
+        *("VERIFICATION_COMPLIANCE_MODE", "KEY_CONSIDERED", "PROGRESS"),
+        *("TRUST_UNDEFINED", "TRUST_FULLY", "TRUST_ULTIMATE"),
+    }
+)
+OF_A_DECRYPTION = frozenset(re.findall(r"(?m)^\[GNUPG:\] ([A-Z_]+)", OPENED))
+WORDS = sorted({*BESIDE_A_SIGNATURE, *HOSTILE, *OF_A_DECRYPTION, "DECRYPTION_FAILED", "BADMDC"})
+MADE_UP = st.builds(
+    "[GNUPG:] {} {}\n".format,
+    st.sampled_from(WORDS),
+    st.sampled_from(["", BOB, BOB[:16], f"{OURS} {OURS} u", "0 0 0", SIGNED.split("VALIDSIG ")[1].strip()])
+    | st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=20),
+)
+
+
+@st.composite
+def edited(draw: st.DrawFn, text: str) -> list[str]:
+    """A good result of which some lines are gone, doubled, moved, or joined by others."""
+    lines = text.splitlines(keepends=True)
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(lines) - 1)) if lines else 0
+        match draw(st.integers(0, 3)):
+            case 0:
+                del lines[at : at + 1]
+            case 1:
+                lines[at:at] = lines[at : at + 1]
+            case 2:
+                lines.insert(at, draw(MADE_UP))
+            case _:
+                lines.append(lines.pop(at) if lines else draw(MADE_UP))
+    return lines
+
+
+def keywords(lines: list[str]) -> list[str]:
+    return [line.split(" ")[1].strip() for line in lines]
+
+
+@given(edited(SIGNED), st.sampled_from([0, 0, 0, 2]))
+def test_of_any_lines_a_signature_is_believed_only_alone_and_in_full(lines: list[str], code: int) -> None:
+    found = signature("".join(lines), code)
+    if isinstance(found, SignatureFlaw):
+        return
+    said = keywords(lines)
+    assert code == 0 and set(said) <= BESIDE_A_SIGNATURE
+    assert [said.count(word) for word in ("NEWSIG", "GOODSIG", "VALIDSIG")] == [1, 1, 1]
+    assert found.fingerprint == BOB and next(line for line in lines if "VALIDSIG" in line).rstrip("\n").endswith(BOB)
+
+
+@given(edited(OPENED), st.sampled_from([0, 0, 0, 2]))
+def test_of_any_lines_a_decryption_is_believed_only_whole_and_in_order(lines: list[str], code: int) -> None:
+    found = decryption("".join(lines), code)
+    if isinstance(found, DecryptionFlaw):
+        return
+    said = keywords(lines)
+    steps = ["BEGIN_DECRYPTION", "DECRYPTION_INFO", "PLAINTEXT", "DECRYPTION_OKAY", "GOODMDC", "END_DECRYPTION"]
+    assert code == 0 and [word for word in said if word in steps] == steps
+    assert not {"DECRYPTION_FAILED", "BADMDC", "NODATA", "ERROR", "FAILURE", "UNEXPECTED", "SOMETHING_NEW"} & set(said)
+    about = [at for at, word in enumerate(said) if "SIG" in word]
+    assert all(said.index("PLAINTEXT") < at < said.index("DECRYPTION_OKAY") for at in about)
+
+
+@given(st.data())
+def test_what_gpg_may_say_beside_a_good_result_changes_nothing(data: st.DataObject) -> None:
+    """The other side of it: else a test that believes nothing would pass all of these."""
+    noise = st.sampled_from(
+        ["[GNUPG:] PROGRESS x 1 2 3\n", f"[GNUPG:] KEY_CONSIDERED {BOB} 0\n", "[GNUPG:] TRUST_UNDEFINED 0 x\n"]
+    )
+    for text in (SIGNED, OPENED):
+        lines = text.splitlines(keepends=True)
+        for _ in range(data.draw(st.integers(0, 4))):
+            lines.insert(data.draw(st.integers(0, len(lines))), data.draw(noise))
+        if text is SIGNED:
+            assert signature("".join(lines)) == GOOD
+        else:
+            inner = decryption("".join(lines))
+            assert not isinstance(inner, DecryptionFlaw) and judge_signature(inner, 0, (BOB,)) == GOOD
+
+
+@given(
+    st.sampled_from([found.start() for found in re.finditer("\n", OPENED)]) | st.integers(0, len(OPENED)),
+    st.sampled_from("\r\v\f\x1c\x85\u2028\0"),
+    st.sampled_from(["GOODSIG", "NEWSIG", "BADSIG"]),
+)
+def test_no_other_character_ends_a_line(at: int, end: str, word: str) -> None:
+    """What programs take for a line end in some places does not make two lines of gpg's one."""
+    spoofed = f"{OPENED[:at]}{end}[GNUPG:] {word} {OURS[:16]} x{end}{OPENED[at:]}"
+    lines = read_status(spoofed.encode())
+    assert lines is None or len(lines) == OPENED.count("\n")
+    inner = judge_decryption(lines, 0, (OURS,))
+    if not isinstance(inner, DecryptionFlaw):
+        found = judge_signature(inner, 0, (BOB,))
+        assert isinstance(found, SignatureFlaw) or found == GOOD
+
+
 def test_a_name_cannot_speak_for_gpg() -> None:
     """CVE-2018-12020: a file name with a line of status in it. On a pipe of its own gpg escapes it, and the reader
     takes no line for another."""
