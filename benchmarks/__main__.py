@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import attachment, backlog, growth, hostile, idle, intake, latency, report, results
+from benchmarks import attachment, backlog, growth, hostile, idle, intake, latency, openpgp, report, results
 from benchmarks.corpus import SHARED
 from benchmarks.options import Options
 from benchmarks.results import Result
@@ -36,6 +36,7 @@ MEASURES: dict[str, Measure] = {
     "attachment": attachment.measure,
     "growth": growth.measure,
     "hostile": hostile.measure,
+    "openpgp": openpgp.measure,
     "idle": idle.measure,
 }
 DATABASES = {"sqlite": ("sqlite",), "postgres": ("postgres",), "both": ("sqlite", "postgres")}
@@ -61,6 +62,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"of: {', '.join(MEASURES)}. Default: all")
     parser.add_argument("--quick", action="store_true", help="small sizes: does everything still run?")
     parser.add_argument("--n", type=int, help="messages of the intake")
+    parser.add_argument("--sealed", type=int, help="encrypted reports at once, of openpgp")
     parser.add_argument("--rounds", type=int, help="of floor and service in turn")
     parser.add_argument("--backlogs", type=int, nargs="+", metavar="N", help="sizes of the backlogs")
     parser.add_argument("--database", choices=sorted(DATABASES), default="both")
@@ -85,7 +87,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def options_of(arguments: argparse.Namespace) -> Options:
-    small = Options(quick=True, n=40, rounds=1, deliveries=2, on_file=120, backlogs=(20,))
+    small = Options(quick=True, n=40, rounds=1, deliveries=2, on_file=120, sealed=4, backlogs=(20,))
     usual = small if arguments.quick else Options()
     return Options(
         quick=arguments.quick,
@@ -97,6 +99,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
         profile=arguments.profile,
         deliveries=usual.deliveries,
         on_file=usual.on_file,
+        sealed=arguments.sealed or usual.sealed,
         backlogs=tuple(arguments.backlogs or usual.backlogs),
     )
 

@@ -18,7 +18,8 @@ import sys
 import time
 from pathlib import Path
 
-from mailbox_service import app, logs
+from mailbox_service import logs
+from mailbox_service.app.daemon import Daemon
 from mailbox_service.app.memory import share_one_arena
 from mailbox_service.config import load
 
@@ -46,17 +47,16 @@ class Lag:
         self._late_seconds = self._blocked_seconds = 0.0
 
 
-async def serve(service: app.Service, *, lag: bool) -> None:
-    stop = asyncio.Event()
+async def serve(daemon: Daemon, *, lag: bool) -> None:
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGTERM, daemon.stop)
     watching = None
     if lag:
         watch = Lag()
         watching = asyncio.create_task(watch.watch(), name="lag")
         loop.add_reader(sys.stdin, watch.tell)
     print("running", flush=True)
-    await service.run(stop)
+    await daemon.run()
     if watching is not None:
         watching.cancel()
 
@@ -70,13 +70,13 @@ def main() -> None:
     share_one_arena()
     config = load(arguments.config, os.environ)
     logs.configure(config.logging.format, config.logging.level)
-    service = app.Service.open(config)
+    daemon = Daemon.open(config, lambda: config, {})
     if arguments.profile:
         profile = cProfile.Profile()
-        profile.runcall(asyncio.run, serve(service, lag=arguments.lag))
+        profile.runcall(asyncio.run, serve(daemon, lag=arguments.lag))
         profile.dump_stats(arguments.profile)
     else:
-        asyncio.run(serve(service, lag=arguments.lag))
+        asyncio.run(serve(daemon, lag=arguments.lag))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ class Options:
     profile: str | None = None
     deliveries: int = 100
     on_file: int = 100_000
+    sealed: int = 60  # encrypted reports at once
     backlogs: tuple[int, ...] = (100, 1_000, 3_000, 10_000)
 
     @staticmethod

@@ -50,7 +50,7 @@ code { font-size: .9em; }
 
 def page(found: dict[str, Result]) -> str:
     """The whole page; it asks nobody for anything."""
-    charts = [chart for make in (_throughput, _latency, _memory) for chart in make(found)]
+    charts = [chart for make in (_throughput, _latency, _beside_gpg, _memory) for chart in make(found)]
     machines = sorted({result.conditions["machine"] for result in found.values()})
     figures = [figure for result in found.values() for figure in result.figures]
     return "\n".join(
@@ -136,6 +136,28 @@ def _latency(found: dict[str, Result]) -> list[str]:
     caption = (
         f"{len(result.plots['own_ms'])} reports, one at a time, service idle; how many were acknowledged within so "
         "many milliseconds. Before the notice lie 500 ms that Dovecot waits by itself, for every client."
+    )
+    return [_figure(chart, caption, result)]
+
+
+def _beside_gpg(found: dict[str, Result]) -> list[str]:
+    result = found.get("openpgp")
+    if result is None:
+        return []
+    chart = Chart(
+        "Clear reports while a load of encrypted ones is worked",
+        "milliseconds until the acknowledgement was accepted",
+        "% of deliveries",
+    )
+    chart.y_top = 100.0
+    for key, label, style in (("by_idle", "by IMAP IDLE", "one"), ("by_door", "by our LMTP door", "two")):
+        if values := sorted(result.plots[key]["loaded"]):
+            chart.lines.append(Line(label, cumulative(values), style, steps=True))
+    chart.goals = [Goal("goal: all within 1 s", 1000.0, 100.0)]
+    rates = ", ".join(f"{rate:.0f} mails a second for {count}" for count, rate in result.plots["rates"])
+    caption = (
+        "One after the other, while many encrypted reports that came at once are opened, acknowledged by signed mail, "
+        f"and told of by mail signed and encrypted to each maintainer ({rates})."
     )
     return [_figure(chart, caption, result)]
 

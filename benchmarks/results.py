@@ -18,7 +18,7 @@ from benchmarks.process import ROOT
 # As issue and readers ask for them.
 ORDER = (
     *("intake-sqlite", "intake-postgres", "backlog", "latency", "attachment", "growth-sqlite", "growth-postgres"),
-    *("hostile", "idle"),
+    *("hostile", "openpgp", "idle"),
 )
 FILE = ROOT / "benchmarks" / "results.json"
 

@@ -40,7 +40,7 @@ mailboxes:
     authserv_id: mx.example.test
     imap: {{host: 127.0.0.1, port: {imap}, security: none, username: {user}, password_file: password}}
     smtp: {{host: 127.0.0.1, port: {smtp}, security: none}}
-    maintainers: [{{name: Ada, address: {maintainer}}}]
+    maintainers: [{maintainers}]
     limits: {{sender_per_day: {caps}, domain_per_day: {caps}, per_hour: {caps}}}
     notices: {{collect_above_per_hour: {collect_above}}}
 limits: {{max_message_size: {max_message_size}}}
@@ -257,6 +257,7 @@ class Stage:
         imap: int | None = None,
         max_message_size: str = "50MB",
         collect_above: int = 20,
+        maintainers: Sequence[str] = (MAINTAINER,),
         more: str = "",
     ) -> Path:
         """A configuration in a folder of its own; `more` is appended as it is."""
@@ -265,10 +266,11 @@ class Stage:
         (folder / "password").write_text("pw\n")
         (folder / "password").chmod(0o600)
         path = folder / "config.yaml"
+        people = ", ".join(f"{{name: Ada, address: {address}}}" for address in maintainers)
         path.write_text(
             CONFIGURATION.format(
                 url=url, imap=imap or self.dovecot.port, user=user, smtp=sink.port, address=ADDRESS,
-                maintainer=MAINTAINER, caps=CAPS, collect_above=collect_above, max_message_size=max_message_size,
+                maintainers=people, caps=CAPS, collect_above=collect_above, max_message_size=max_message_size,
             ) + more
         )  # fmt: skip
         return path

@@ -6,6 +6,7 @@ import asyncio
 import random
 import secrets
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self
@@ -13,6 +14,7 @@ from typing import Any, Self
 import structlog
 
 from mailbox_service.adapters.database.storage import Database
+from mailbox_service.adapters.database.transaction import SqlTransaction
 from mailbox_service.adapters.processor.parent import ChildProcessor
 from mailbox_service.adapters.secrets import TokenSecrets
 from mailbox_service.adapters.smtp import SmtpTransport
@@ -41,10 +43,11 @@ from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.deliveries import Deliveries
 from mailbox_service.services.intake import Intake, Timing
 from mailbox_service.services.metering import NO_METER, Meter
+from mailbox_service.services.opener import AT_ONCE
 from mailbox_service.services.outbox import Outbox, SendingPolicy
 from mailbox_service.services.processing import Processing
 from mailbox_service.services.reconciliation import FolderComparison, Reconciliation
-from mailbox_service.services.sealing import Sealing
+from mailbox_service.services.sealing import Sealing, keyless
 from mailbox_service.services.signals import Bell, Pulse
 from mailbox_service.services.vigil import Vigil
 from mailbox_service.sorting.learned.sorter import TrainedSorter
@@ -87,18 +90,9 @@ class Service:
         self.processor = ChildProcessor(self.processing)
         self.keyrings = keyrings(config)
         self.doors = doors_of(self.keyrings, config)
-        self.outbox = Outbox(
-            database,
-            self.mailboxes,
-            self.processor,
-            self.transports,
-            correspondence,
-            timing,
-            SendingPolicy(config.outbox.max_per_hour, config.outbox.retry_first, config.outbox.retry_max),
-            mails_waiting=mails_waiting,
-            meter=meter,
-            sealing=Sealing(self.processing, self.doors, database) if self.doors else None,
-        )
+        # gpg is waited for in threads of its own: in those of the event loop it would keep others from theirs.
+        self._gpg_threads = ThreadPoolExecutor(AT_ONCE, "gpg") if self.doors else None
+        self.outbox = self._way_out(correspondence, timing, mails_waiting)
         self.intake = Intake(
             database,
             self.mailboxes,
@@ -110,6 +104,7 @@ class Service:
             meter=meter,
             authenticator=authenticator(config),
             doors=self.doors,
+            threads=self._gpg_threads,
         )
         self.clocks = Clocks(database, self.mailboxes, correspondence, timing, mails_waiting=mails_waiting)
         self.alarms, self.vigil = self._watch_over(correspondence, timing, mails_waiting)
@@ -206,6 +201,9 @@ class Service:
         for transport in self.transports.values():
             await transport.close()
         await self.processor.close()
+        if self._gpg_threads is not None:
+            # What still runs there ends by itself, and soon: its keyrings are closed.
+            self._gpg_threads.shutdown(wait=False, cancel_futures=True)
         if self.keyrings is not None:
             await asyncio.to_thread(self.keyrings.close)
 
@@ -228,6 +226,21 @@ class Service:
 
     def _keep(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         return asyncio.create_task(kept_alive(name, work, self.meter), name=name)
+
+    def _way_out(self, correspondence: Correspondence, timing: Timing, mails_waiting: Bell) -> Outbox:
+        rules = self.config.outbox
+        return Outbox(
+            self.database,
+            self.mailboxes,
+            self.processor,
+            self.transports,
+            correspondence,
+            timing,
+            SendingPolicy(rules.max_per_hour, rules.retry_first, rules.retry_max),
+            mails_waiting=mails_waiting,
+            meter=self.meter,
+            sealing=Sealing(self.processing, self.doors, self.database, self._gpg_threads) if self.doors else None,
+        )
 
     def _watch_over(self, correspondence: Correspondence, timing: Timing, mails_waiting: Bell) -> tuple[Alarms, Vigil]:
         """What looks at all the rest, and whom it tells."""
@@ -283,7 +296,21 @@ class Service:
         async with self.sources[mailbox].inventory() as server:
             return await self.reconciliation.compare(mailbox, server, take_in=take_in)
 
+    async def _warn_of_keyless(self) -> None:
+        """Who is to hear of sealed cases, and can be told no more than that there is one."""
+        threads, moment = self._gpg_threads, now()
+        try:
+            for name, door in self.doors.items():
+                if not await asyncio.get_running_loop().run_in_executor(threads, door.own_keys):
+                    continue
+                pins = await self.database.transact(partial(SqlTransaction.pins, mailbox=name))
+                for person, why in keyless(self.mailboxes[name].maintainers, pins, moment):
+                    log.warning("a maintainer cannot read what is encrypted", mailbox=name, reason=f"{person}: {why}")
+        except MailboxServiceError as error:
+            log.warning("keys not looked at", error_type=type(error).__name__, reason=error)
+
     async def _keep_vigil(self) -> None:
+        await self._warn_of_keyless()
         while True:
             await self._look_now.wait(VIGIL_SECONDS)
             await self.vigil.look()

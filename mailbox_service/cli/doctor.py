@@ -22,10 +22,10 @@ from mailbox_service.app import Service, imap_account, now
 from mailbox_service.cli import servers
 from mailbox_service.cli.doors import doors
 from mailbox_service.cli.exits import Exit
-from mailbox_service.cli.findings import Finding, outbox_at_rest
+from mailbox_service.cli.findings import Finding, outbox_at_rest, unread
 from mailbox_service.config import Config
 from mailbox_service.errors import ConfigurationError, MailboxServiceError, PermanentError, TemplateError
-from mailbox_service.services.ports.openpgp import pin_of
+from mailbox_service.services.ports.openpgp import usable_pin
 
 # When this program was written: a clock before it is wrong, and with it every certificate and every deadline.
 EARLIEST_YEAR = 2026
@@ -192,6 +192,7 @@ def _contents(config: Config, database: Database) -> Iterator[Finding]:
         remedy = "add it again, or leave it: its mail stays on file, and what waits for it is not worked"
         yield Finding.warning("configuration", f"mailbox {name} is on file but no longer configured", remedy)
     yield from _unsigned(config, database)
+    yield from unread(config, database)
     if moment is not None:
         yield from _clock(moment - now(), database.is_sqlite)
 
@@ -204,7 +205,7 @@ def _unsigned(config: Config, database: Database) -> Iterator[Finding]:
             continue
         pins = database.run(partial(SqlTransaction.pins, mailbox=mailbox.name))
         for person in people:
-            if pin_of(pins, person.address, now(), by_hand=True) is None:
+            if usable_pin(pins, person.address, now(), by_hand=True) is None:
                 known = f"no valid key is pinned to {person.address}"
                 what = f"{person.name} has to sign, and {known}: no mail of theirs counts"
                 remedy = f"run `mailbox-service key pin {person.address} FINGERPRINT --file FILE`"

@@ -14,7 +14,7 @@ import typer
 from mailbox_service.cli.check import KEYS as FINDING_KEYS
 from mailbox_service.cli.check import exit_for, write_finding
 from mailbox_service.cli.exits import Exit
-from mailbox_service.cli.findings import Finding, outbox_at_rest
+from mailbox_service.cli.findings import Finding, outbox_at_rest, unread
 from mailbox_service.cli.invocation import AsJson, Invocation
 from mailbox_service.cli.output import Column, listing, write, write_json
 from mailbox_service.errors import ConfigurationError, MailboxServiceError
@@ -123,6 +123,7 @@ def _look_into_database(invocation: Invocation, picture: Picture) -> None:
         with invocation.database() as (config, database):
             standing, frozen = database.run(lambda tx: (tx.standing(), tx.frozen_since()))
             watched = database.run(lambda tx: list(_watched(tx, [mailbox.name for mailbox in config.mailboxes])))
+            watched += unread(config, database)
     except ConfigurationError:
         raise
     except MailboxServiceError as error:

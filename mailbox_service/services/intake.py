@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -34,7 +35,7 @@ from mailbox_service.services.metering import (
     WORKING,
     Meter,
 )
-from mailbox_service.services.opener import Opener
+from mailbox_service.services.opener import Opener, Sealed
 from mailbox_service.services.ports import (
     Authenticator,
     Claim,
@@ -71,6 +72,8 @@ BATCH_BYTES = 2_000_000
 DIGESTED_AT_ONCE_BYTES = 100_000
 # What is understood, or about to be, waits while the batch before it is concluded.
 UNDERSTOOD_BATCHES = 1
+# What is for gpg waits beside the rest, in portions, so that nothing else waits for gpg, until there are too many.
+SEALED_MESSAGES, SEALED_PORTIONS = 8, 25
 # The mails of so few are claimed in the transaction that makes them.
 SENT_ALONG_MESSAGES = 4
 MAX_ATTEMPTS = 5
@@ -129,11 +132,13 @@ class Intake:
         meter: Meter = NO_METER,
         authenticator: Authenticator | None = None,
         doors: Mapping[str, OpenPgp] | None = None,
+        threads: Executor | None = None,
     ) -> None:
+        """`doors`: the OpenPGP of mailboxes that have keys; gpg is waited for in `threads`, or in the loop's own."""
         self._authenticator = authenticator
         self.pulse = Pulse(STUCK_SECONDS)
         self._doors: Mapping[str, OpenPgp] = doors or {}
-        self._opener = Opener(storage, mailboxes, self._doors, self.pulse.beat) if doors else None
+        self._opener = Opener(storage, mailboxes, self._doors, self.pulse.beat, threads) if doors else None
         self._meter = meter
         self._storage, self._mailboxes, self._processor = storage, mailboxes, processor
         self._correspondence, self._timing = correspondence, timing
@@ -143,6 +148,8 @@ class Intake:
         self._room = asyncio.Semaphore(HANDED_OVER_BATCHES)  # of that queue: taken before T1 or after it
         self._restored: set[str] = set()  # mailboxes whose folders come from a backup
         self._understood: asyncio.Queue[asyncio.Task[list[Understood]]] = asyncio.Queue(UNDERSTOOD_BATCHES)
+        self._sealed: asyncio.Queue[Sealed] = asyncio.Queue(SEALED_PORTIONS)
+        self._running = False
         self._mails_waiting, self._send_along = mails_waiting, send_along
         self._marks_waiting = {name: Bell() for name in mailboxes}
         self._recovering = asyncio.Lock()
@@ -262,9 +269,19 @@ class Intake:
         while not self._understood.empty():  # of a run that failed; the leases lapse, and the work is done again
             self._understood.get_nowait()
             self._handed_over.task_done()
-        async with asyncio.TaskGroup() as stages:
-            stages.create_task(self._understand_what_comes(stages), name="understand")
-            stages.create_task(self._conclude_what_is_understood(), name="conclude")
+        while not self._sealed.empty():
+            self._sealed.get_nowait()
+            self._sealed.task_done()
+        if self._opener is not None:
+            self._opener.forget()
+        self._running = True
+        try:
+            async with asyncio.TaskGroup() as stages:
+                stages.create_task(self._understand_what_comes(stages), name="understand")
+                stages.create_task(self._conclude_what_is_understood(), name="conclude")
+                stages.create_task(self._conclude_what_is_sealed(), name="open")
+        finally:
+            self._running = False
 
     async def _understand_what_comes(self, stages: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
@@ -291,16 +308,35 @@ class Intake:
         while True:
             understanding = await self._understood.get()
             try:
-                await self._conclude_batch(await understanding)
+                await self._conclude_apart(await understanding)
             finally:
                 self._handed_over.task_done()
+
+    async def _conclude_what_is_sealed(self) -> None:
+        while True:
+            portion = await self._sealed.get()
+            try:
+                await self._conclude_batch(await self._opened(portion))
+            finally:
+                self._sealed.task_done()
+
+    async def _conclude_apart(self, understood: list[Understood]) -> None:
+        """What gpg has to look at before waits beside the rest, while somebody is there to take it up."""
+        clear, sealed = self._opener.apart(understood, SEALED_MESSAGES) if self._opener else (understood, [])
+        await self._conclude_batch(clear)
+        for portion in sealed:
+            if self._running:
+                await self._sealed.put(portion)
+            else:
+                await self._conclude_batch(await self._opened(portion))
 
     async def drained(self) -> None:
         """Returns when all that was handed over or picked up has been worked."""
         await self._handed_over.join()
         # What a dead worker left behind is in work too: ended now, it would stay claimed until its lease lapses.
         async with self._recovering:
-            return
+            pass
+        await self._sealed.join()
 
     async def _recover(self) -> None:
         try:
@@ -334,7 +370,7 @@ class Intake:
 
     async def work(self, claims: Sequence[Claim]) -> None:
         """Understand and conclude a batch."""
-        await self._conclude_batch(await self._understand(claims))
+        await self._conclude_apart(await self._understand(claims))
 
     async def _conclude_batch(self, understood: list[Understood]) -> None:
         """One bad message never fails its batch: then each goes alone."""
@@ -361,16 +397,16 @@ class Intake:
         understood, failed = await self._processor.understand(loaded)
         for claim, error_type in failed:
             await self._failed(claim, error_type)
-        return await self._opened(await self._proven(understood, loaded), loaded)
+        return await self._proven(understood, loaded)
 
-    async def _opened(self, understood: list[Understood], loaded: Sequence[Loaded]) -> list[Understood]:
-        """What is encrypted or signed is shown to gpg, where the mailbox has keys."""
-        if self._opener is None:
-            return understood
+    async def _opened(self, portion: Sealed) -> list[Understood]:
+        """What is encrypted or signed is shown to gpg."""
+        if self._opener is None:  # nothing was set apart
+            return list(portion.understood)
         try:
-            opened, failed = await self._opener.opened(understood, {claim.id: data for claim, data in loaded})
+            opened, failed = await self._opener.opened(portion)
         except MailboxServiceError as error:
-            opened, failed = [], [(u.claim, type(error).__name__) for u in understood]
+            opened, failed = [], [(u.claim, type(error).__name__) for u in portion.understood]
         for claim, error_type in failed:
             await self._failed(claim, error_type)
         return opened

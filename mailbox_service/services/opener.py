@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from mailbox_service.core.message import Encryption, ParsedMessage, parse
 from mailbox_service.core.openpgp import offered_key
@@ -35,36 +38,80 @@ class Facts:
     signers: list[PublicKey]
 
 
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Messages that gpg has to look at, and what their writers wrote after them. Their bytes stay on file meanwhile."""
+
+    understood: Sequence[Understood]
+    until: float  # of the event loop's clock: what is not begun by then is worked again later, for its lease runs
+
+
 class Opener:
-    """For the mailboxes that have a door to OpenPGP."""
+    """For the mailboxes that have a door to OpenPGP. gpg is waited for in `threads`, or in those of the event loop."""
 
     def __init__(
-        self, storage: Storage, mailboxes: Mailboxes, doors: Mapping[str, OpenPgp], beat: Callable[[], None]
+        self,
+        storage: Storage,
+        mailboxes: Mailboxes,
+        doors: Mapping[str, OpenPgp],
+        beat: Callable[[], None],
+        threads: Executor | None = None,
     ) -> None:
         self._storage, self._mailboxes, self._doors, self._beat = storage, mailboxes, doors, beat
+        self._threads = threads
+        self._behind: Counter[tuple[str, str]] = Counter()  # mailbox and writer of what waits here
 
-    async def opened(
-        self, understood: list[Understood], raw: Mapping[MessageId, bytes]
-    ) -> tuple[list[Understood], Failed]:
-        """The same, with what gpg found in those that are worth a look; and those that must be worked again."""
-        looked_at = [u for u in understood if u.claim.mailbox in self._doors and _worth_a_look(u, self._mailboxes)]
-        if not looked_at:
-            return understood, []
-        digests = await asyncio.to_thread(_ciphertexts, looked_at, raw)
+    def apart(self, understood: Sequence[Understood], most: int) -> tuple[list[Understood], list[Sealed]]:
+        """What gpg has nothing to say of; and, in portions of `most`, what it has to look at, for `opened`.
+
+        Of one writer what was sent first is worked first: what follows something that waits here waits too.
+        """
+        clear: list[Understood] = []
+        sealed: list[Understood] = []
+        for one in understood:
+            writer = one.claim.mailbox, one.sender_key
+            if self._takes(one) or (one.sender_key and self._behind[writer]):
+                self._behind[writer] += 1
+                sealed.append(one)
+            else:
+                clear.append(one)
+        until = asyncio.get_running_loop().time() + BATCH_SECONDS
+        return clear, [Sealed(sealed[at : at + most], until) for at in range(0, len(sealed), most)]
+
+    def forget(self) -> None:
+        """Nothing waits any more."""
+        self._behind.clear()
+
+    def _takes(self, understood: Understood) -> bool:
+        return understood.claim.mailbox in self._doors and _worth_a_look(understood, self._mailboxes)
+
+    async def opened(self, portion: Sealed) -> tuple[list[Understood], Failed]:
+        """The same, with what gpg found in those that are worth a look; and those that must be worked again.
+
+        Raises: TemporaryError.
+        """
+        try:
+            return await self._opened(portion.understood, portion.until)
+        finally:
+            self._behind -= Counter((u.claim.mailbox, u.sender_key) for u in portion.understood)
+
+    async def _opened(self, understood: Sequence[Understood], until: float) -> tuple[list[Understood], Failed]:
+        looked_at = [u for u in understood if self._takes(u)]
+        loop = asyncio.get_running_loop()
+        raw = await self._storage.transact(lambda tx: {u.claim.id: tx.raw(u.claim.id) for u in looked_at})
+        digests = await loop.run_in_executor(self._threads, _ciphertexts, looked_at, raw)
         facts = await self._storage.transact(lambda tx: self._facts(tx, looked_at, digests))
         running = asyncio.Semaphore(AT_ONCE)
-        until = asyncio.get_running_loop().time() + BATCH_SECONDS
 
         async def one(u: Understood) -> tuple[Understood, str]:
             try:
                 async with running:
                     self._beat()
-                    if asyncio.get_running_loop().time() > until:
+                    if loop.time() > until:
                         raise TemporaryError("there is too much for gpg to do at once")
                     door, fact = self._doors[u.claim.mailbox], facts[u.claim.id]
-                    content = await asyncio.to_thread(
-                        look, raw[u.claim.id], u.message, door, fact.signers, seen=fact.seen
-                    )
+                    looking = partial(look, raw[u.claim.id], u.message, door, fact.signers, seen=fact.seen)
+                    content = await loop.run_in_executor(self._threads, looking)
             except (MailboxServiceError, OSError) as error:
                 if u.claim.attempt < ATTEMPTS:
                     return u, type(error).__name__

@@ -47,9 +47,10 @@ from mailbox_service.services.ports import (
     Transaction,
     Transport,
 )
-from mailbox_service.services.ports.openpgp import Pin
+from mailbox_service.services.ports.openpgp import Pin, pins_for
 from mailbox_service.services.processing import AUTO_REPLIED, Composition
 from mailbox_service.services.processor import Processor
+from mailbox_service.services.sealing import BATCH_MAILS as SEALED_MAILS
 from mailbox_service.services.sealing import Sealing, ToSeal, source_of
 from mailbox_service.services.signals import Bell, Pulse
 
@@ -197,11 +198,11 @@ class Outbox:
 
     def _claimed(self, tx: Transaction, now: datetime, names: Sequence[str]) -> Claimed:
         lease = Lease(self._storage.identity, now + LEASE)
-        claimed = claim(tx, now, lease, names, self._policy.max_per_hour)
         sealing = self._sealing
+        most = BATCH_MAILS if sealing is None else SEALED_MAILS
+        claimed = claim(tx, now, lease, names, self._policy.max_per_hour, most)
         wanted = [c for c in claimed.rows if c.frozen is None and sealing is not None and sealing.takes(c)]
-        # A key that came by mail may stand before a maintainer's, for which it never counts.
-        pins = {key: [*tx.pins(*key), *tx.pins(key[0])] for key in {(c.mailbox, c.case_id) for c in wanted}}
+        pins = {key: pins_for(tx, *key) for key in {(c.mailbox, c.case_id) for c in wanted}}
         return replace(claimed, pins=pins)
 
     async def _deliver(self, claimed: Claimed) -> int:
@@ -383,7 +384,9 @@ class Outbox:
         return Settled(one, Settlement.RETRY, delivery.reply, due, unknown)
 
 
-def claim(tx: Transaction, now: datetime, lease: Lease, mailboxes: Sequence[str], max_per_hour: int) -> Claimed:
+def claim(
+    tx: Transaction, now: datetime, lease: Lease, mailboxes: Sequence[str], max_per_hour: int, most: int = BATCH_MAILS
+) -> Claimed:
     """T4: the rows to attempt now, within the hour's cap, and the inbound messages that travel along."""
     if tx.outbox_paused():
         return Claimed([], {}, lease.until)
@@ -391,11 +394,11 @@ def claim(tx: Transaction, now: datetime, lease: Lease, mailboxes: Sequence[str]
     room = max_per_hour - tx.budgets([key]).get(key, 0)
     if room <= 0:
         return Claimed([], {}, lease.until)
-    claims = tx.claim_outbound(min(BATCH_MAILS, room), now, lease, mailboxes)
+    claims = tx.claim_outbound(min(most, room), now, lease, mailboxes)
     if claims:
         tx.spend({key: len(claims)})
     rows, attachments = _with_attachments(tx, claims)
-    return Claimed(rows, attachments, lease.until, more=len(claims) == BATCH_MAILS or len(rows) < len(claims))
+    return Claimed(rows, attachments, lease.until, more=len(claims) == most or len(rows) < len(claims))
 
 
 def _with_attachments(

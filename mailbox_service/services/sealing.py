@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol, TypeVar, TypeVarTuple
 
 import structlog
 
@@ -23,16 +25,33 @@ from mailbox_service.services.filling import fill, looked_at
 from mailbox_service.services.mailboxes import Mailbox
 from mailbox_service.services.opener import AT_ONCE
 from mailbox_service.services.opening import Content
-from mailbox_service.services.ports import MessageId, OutboundClaim, Storage
-from mailbox_service.services.ports.openpgp import OpenPgp, Pin, PublicKey, pin_of
+from mailbox_service.services.ports import CaseId, MessageId, OutboundClaim, Storage
+from mailbox_service.services.ports.openpgp import OpenPgp, Pin, PublicKey, usable_pin
 from mailbox_service.services.processing import AUTO_REPLIED, Composition, Processing
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+# Of one batch; never kept longer.
+_Contents = dict[tuple[str, CaseId | None, MessageId | None], asyncio.Task[Content | None]]
+
+# What is composed, sent and recorded together. gpg takes longer for a mail than all the rest: with more of them whoever
+# comes next, and be it an acknowledgement, would wait for a second and longer.
+BATCH_MAILS = 2 * AT_ONCE
 KEY_FILE = "security-key.asc"
 # The door signs by SHA-512 (ports.OpenPgp).
 MICALG = "pgp-sha512"
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,60}")
+
+
+class Addressed(Protocol):
+    """A maintainer, as configured or as the services know them."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def address(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +66,15 @@ class ToSeal:
 class Sealing:
     """Composes the mails of mailboxes that have a door to OpenPGP."""
 
-    def __init__(self, processing: Processing, doors: Mapping[str, OpenPgp], storage: Storage) -> None:
-        self._processing, self._doors, self._storage = processing, doors, storage
+    def __init__(
+        self,
+        processing: Processing,
+        doors: Mapping[str, OpenPgp],
+        storage: Storage,
+        threads: Executor | None = None,
+    ) -> None:
+        """gpg is waited for in `threads`, or in those of the event loop."""
+        self._processing, self._doors, self._storage, self._threads = processing, doors, storage, threads
         self._running = asyncio.Semaphore(AT_ONCE)
 
     def takes(self, row: OutboundClaim) -> bool:
@@ -59,32 +85,40 @@ class Sealing:
         """One bad mail never fails its batch."""
         composed: list[tuple[OutboundClaim, bytes]] = []
         broken: list[tuple[OutboundClaim, str]] = []
+        contents: _Contents = {}
 
         async def one(work: ToSeal) -> None:
             try:
                 async with self._running:
-                    composed.append((work.row, await self._compose_surely(work, now)))
+                    composed.append((work.row, await self._compose(work, contents, now)))
             except Exception as error:
-                log.error("mail cannot be composed", outbound_id=int(work.row.id), error_type=type(error).__name__)
+                # Of another error the text may quote what is composed.
+                reason = str(error) if isinstance(error, TemporaryError) else ""
+                name = type(error).__name__
+                log.error("mail cannot be composed", outbound_id=int(work.row.id), error_type=name, reason=reason)
                 broken.append((work.row, f"could not be composed: {type(error).__name__}"))
 
         await asyncio.gather(*(one(work) for work in batch))
         return composed, broken
 
-    async def _compose_surely(self, work: ToSeal, now: datetime) -> bytes:
-        """Of several runs of gpg that start its agent at one moment one may fail; a mail need not wait for that."""
-        try:
-            return await self._compose(work, now)
-        except TemporaryError:
-            return await self._compose(work, now)
-
-    async def _compose(self, work: ToSeal, now: datetime) -> bytes:
+    async def _compose(self, work: ToSeal, contents: _Contents, now: datetime) -> bytes:
         content: Content | None = None
         if "within" in work.row.context and _key_of(work, now) is not None:
-            door = self._doors[work.row.mailbox]
-            content = await asyncio.to_thread(looked_at, work.row, work.raw, door, work.pins)
-            content = await self._once(content, work.row) if content is not None else None
-        return await asyncio.to_thread(self._compose_one, work, content, now)
+            # Opened once for all of the batch who are told of it.
+            told_of = work.row.mailbox, work.row.case_id, source_of(work.row)
+            if told_of not in contents:
+                contents[told_of] = asyncio.create_task(self._content(work), name="open")
+            content = await contents[told_of]
+        return await self._in_thread(self._compose_one, work, content, now)
+
+    async def _content(self, work: ToSeal) -> Content | None:
+        """What gpg finds in the message that a mail tells of. Raises: TemporaryError."""
+        door = self._doors[work.row.mailbox]
+        content = await self._in_thread(looked_at, work.row, work.raw, door, work.pins)
+        return await self._once(content, work.row) if content is not None else None
+
+    async def _in_thread(self, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     async def _once(self, content: Content, row: OutboundClaim) -> Content:
         """A signature that another message has used up proves nothing, however good it is."""
@@ -162,11 +196,13 @@ def signs(door: OpenPgp, mailbox: Mailbox) -> bool:
 
 def unserved(mailbox: Mailbox, pins: Sequence[Pin], now: datetime) -> list[str]:
     """Which maintainers get nothing of this but that it is there, and why."""
-    return [
-        f"{m.name} cannot read this: {why}."
-        for m in mailbox.maintainers
-        if (why := why_unread(pins, m.address, now, by_hand=True))
-    ]
+    return [f"{name} cannot read this: {why}." for name, why in keyless(mailbox.maintainers, pins, now)]
+
+
+def keyless(maintainers: Iterable[Addressed], pins: Sequence[Pin], now: datetime) -> list[tuple[str, str]]:
+    """The names of maintainers to whom nothing of a sealed case can be sent, each with the reason."""
+    found = ((m.name, why_unread(pins, m.address, now, by_hand=True)) for m in maintainers)
+    return [(name, why) for name, why in found if why]
 
 
 def _key_of(work: ToSeal, now: datetime) -> PublicKey | None:
@@ -174,7 +210,7 @@ def _key_of(work: ToSeal, now: datetime) -> PublicKey | None:
     if work.row.case_id is None or work.row.kind in AUTO_REPLIED:
         return None
     by_hand = work.row.role == Party.MAINTAINER
-    pin = pin_of(work.pins, work.row.recipient, now, by_hand=by_hand)
+    pin = usable_pin(work.pins, work.row.recipient, now, by_hand=by_hand)
     return pin.key if pin is not None else None
 
 

@@ -154,6 +154,19 @@ def test_without_a_folder_the_verbs_say_what_to_configure(desk: Desk, ada: Perso
     assert desk.done("key", "list").text == "No keys.\n"
 
 
+def test_who_cannot_read_what_is_encrypted_is_named_once_there_are_keys(desk: Desk, ada: Person) -> None:
+    said = "Ada: no key is pinned to them"
+
+    def told(*words: str) -> bool:
+        return said in " ".join(desk.run(*words).text.split())
+
+    assert not told("status") and not told("check", "--offline")
+    desk.done("key", "generate")
+    assert told("status") and told("check", "--offline")
+    desk.done("key", "pin", ADA, ada.fingerprint, "--file", key_file(desk, ada))
+    assert not told("status") and not told("check", "--offline")
+
+
 def test_the_doctor_names_who_has_to_sign_and_has_no_key(desk: Desk, ada: Person) -> None:
     said = f"no valid key is pinned to {ADA}"
     assert said not in desk.run("check", "--offline").text

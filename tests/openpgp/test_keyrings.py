@@ -9,6 +9,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,9 +19,9 @@ import pytest
 
 from mailbox_service.adapters.openpgp import GpgDoor, Homes
 from mailbox_service.adapters.openpgp.homes import PREFIX, sweep
-from mailbox_service.adapters.openpgp.listing import MAX_KEY_BYTES, exported
+from mailbox_service.adapters.openpgp.listing import _LISTING, MAX_KEY_BYTES, exported
 from mailbox_service.adapters.openpgp.ownership import bring_in, generate
-from mailbox_service.errors import PermanentError, Refused
+from mailbox_service.errors import PermanentError, Refused, TemporaryError
 from mailbox_service.services.ports.openpgp import Opened, PublicKey
 from tests.openpgp.conftest import ADDRESS
 from tests.openpgp.keys import PASSPHRASE, People, Person
@@ -166,6 +168,56 @@ def test_two_daemons_and_many_threads_at_once_do_not_disturb_each_other(keys: Pa
             opened += list(pool.map(lambda n: doors[0].open(sealed), range(8)))
         assert all(isinstance(one, Opened) and one.data == CANARY for one in opened)
         assert all(signed)
+
+
+def test_many_at_once_never_find_gpg_without_its_agent(keys: Path, place: Path, bob: Person) -> None:
+    """Left alone each would start an agent where it finds none, and all but one of those fail to."""
+    with Homes.open(keys, temporary=place) as homes:
+        generate(homes, "Demo security", ADDRESS, "2y")
+    many = 24
+    for _ in range(4):
+        with Homes.open(keys, temporary=place) as homes, ThreadPoolExecutor(many) as threads:
+            door, together = GpgDoor(homes, frozenset({ADDRESS})), threading.Barrier(many)
+
+            def work(number: int, door: GpgDoor = door, together: threading.Barrier = together) -> bool:
+                together.wait()
+                key = door.public_key()
+                assert key is not None
+                if number % 2:
+                    return door.sign_detached(CANARY).startswith(b"-----BEGIN PGP SIGNATURE")
+                return isinstance(door.open(door.encrypt(CANARY, [key, bob.public], sign=True)), Opened)
+
+            assert list(threads.map(work, range(many))) == [True] * many
+            # An agent that has died is started anew, by one of them.
+            (agent,) = agents_in(homes.own)
+            os.kill(int(agent), signal.SIGKILL)
+            while homes.agent_answers:
+                time.sleep(0.01)
+            assert list(threads.map(work, range(many))) == [True] * many
+            assert len(agents_in(homes.own)) == 1
+
+
+def test_without_an_agent_no_listing_says_that_there_is_no_key(
+    keys: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gpg itself says so: its listing of secret keys is empty then, and its exit code 0."""
+    with Homes.open(keys, temporary=place) as homes:
+        generate(homes, "Demo security", ADDRESS, "2y")
+    with Homes.open(keys, temporary=place) as homes:
+        monkeypatch.setattr(Homes, "with_agent", Homes.refreshed)
+        monkeypatch.setattr("mailbox_service.adapters.openpgp.listing._LISTING", (*_LISTING, "--no-autostart"))
+        with pytest.raises(TemporaryError):
+            GpgDoor(homes, frozenset({ADDRESS})).own_keys()
+
+
+def test_closed_keyrings_start_no_agent(keys: Path, place: Path) -> None:
+    with Homes.open(keys, temporary=place) as homes:
+        generate(homes, "Demo security", ADDRESS, "2y")
+        door = GpgDoor(homes, frozenset({ADDRESS}))
+        door.sign_detached(b"x")
+    with pytest.raises(TemporaryError):
+        door.sign_detached(b"x")
+    assert not agents_in(place)
 
 
 def test_only_a_key_of_the_mailbox_is_taken_in(keys: Path, place: Path, people: People) -> None:

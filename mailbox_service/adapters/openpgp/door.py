@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -14,6 +15,7 @@ from mailbox_service.core.gpg.status import (
     GoodSignature,
     SignatureFlaw,
     encrypted_whole,
+    failure,
     judge_decryption,
     judge_signature,
     read_status,
@@ -49,15 +51,18 @@ class GpgDoor:
     ) -> None:
         self._homes, self._addresses, self._passphrase = homes, addresses, passphrase
         self._bounds = bounds
+        self._listing = threading.Lock()
         self._known: tuple[object, float, list[KeyFacts]] | None = None
         self._public: tuple[object, PublicKey] | None = None
 
     def own_keys(self) -> list[KeyFacts]:
         self._homes.refreshed()
-        state, now = self._homes.state, time.monotonic()
-        if self._known is None or self._known[0] != state or now - self._known[1] > KNOWN_FOR_SECONDS:
-            self._known = (state, now, self._list_own())
-        return self._known[2]
+        state = self._homes.state
+        with self._listing:  # whoever comes meanwhile needs no listing of their own
+            known, now = self._known, time.monotonic()
+            if known is None or known[0] != state or now - known[1] > KNOWN_FOR_SECONDS:
+                known = self._known = (state, now, self._list_own())
+        return known[2]
 
     def public_key(self) -> PublicKey | None:
         for key in self.own_keys():
@@ -96,9 +101,9 @@ class GpgDoor:
 
     def _decrypt(self, ciphertext: bytes, *words: str) -> Ran:
         return run(
-            [*STRICT, *words, "--decrypt"],
+            [*STRICT, "--no-autostart", *words, "--decrypt"],
             ciphertext,
-            home=self._homes.refreshed(),
+            home=self._homes.with_agent(),
             passphrase=self._passphrase(),
             bounds=self._bounds,
         )
@@ -138,22 +143,24 @@ class GpgDoor:
             for key in to:
                 if key.fingerprint in invalid:
                     raise Refused(f"the key {key.fingerprint} cannot be encrypted to: expired, revoked or unfit")
-            raise TemporaryError("gpg did not encrypt")
+            raise TemporaryError(f"gpg did not encrypt ({failure(lines, ran.returncode)})")
         if by and signed_by(lines, ran.returncode) != by:
-            raise TemporaryError("gpg did not sign")
+            raise TemporaryError(f"gpg did not sign ({failure(lines, ran.returncode)})")
         return ran.output
 
     def sign_detached(self, data: bytes) -> bytes:
         by = self._signer()
         ran = self._write([*WRITING, "--local-user", f"{by}!", "--detach-sign"], data)
-        if signed_by(read_status(ran.status), ran.returncode) != by or ran.cut_short or not ran.output:
-            raise TemporaryError("gpg did not sign")
+        lines = read_status(ran.status)
+        if signed_by(lines, ran.returncode) != by or ran.cut_short or not ran.output:
+            raise TemporaryError(f"gpg did not sign ({failure(lines, ran.returncode)})")
         return ran.output
 
     def _write(self, words: Sequence[str], data: bytes) -> Ran:
         # Armour adds a third.
         bounds = Bounds(self._bounds.seconds, max(OUTPUT_LIMIT_BYTES, 2 * len(data)))
-        return run(words, data, home=self._homes.refreshed(), passphrase=self._passphrase(), bounds=bounds)
+        words = ["--no-autostart", *words]
+        return run(words, data, home=self._homes.with_agent(), passphrase=self._passphrase(), bounds=bounds)
 
     def _signer(self) -> str:
         """The fingerprint of the newest of our keys that can sign: of the part of it that does."""

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -28,6 +29,7 @@ PREFIX = "mailbox-gpg-"
 # when it is needed.
 AGENT_CONF = "default-cache-ttl 0\nmax-cache-ttl 0\nno-allow-external-cache\ndisable-scdaemon\n"
 AGENT_END_SECONDS = 10
+AGENT_START_SECONDS = 10  # gpg itself waits 5
 _RING, _SECRETS, _REVOCATIONS = "pubring.kbx", "private-keys-v1.d", "revocation"
 # Socket addresses are 108 bytes (unix(7)); beyond them gpg finds no agent, and says nothing of it.
 LONGEST_HOME_CHARS = 80
@@ -38,7 +40,8 @@ class Homes:
 
     def __init__(self, folder: Path, workplace: Path, lock: int) -> None:
         self.folder, self._workplace, self._lock = folder, workplace, lock
-        self._copying = threading.Lock()
+        self._copying, self._starting = threading.Lock(), threading.Lock()
+        self._socket: str | None = None  # of the agent; known once it is asked for
         self._copied: tuple[int, int, int] | None = None
 
     @classmethod
@@ -112,6 +115,42 @@ class Homes:
             except OSError as error:
                 raise TemporaryError(f"keyrings: {error.strerror}: {error.filename}") from error
         return self.own
+
+    def with_agent(self) -> Path:
+        """`refreshed`, with its agent running; for gpg with --no-autostart.
+
+        Where several gpg find no agent, each starts one, and those that come second fail ("No agent running"). Worse,
+        a listing of secret keys is then empty, and says that all is well. Raises: TemporaryError.
+        """
+        home = self.refreshed()
+        with self._starting:
+            if self._lock < 0:
+                raise TemporaryError("the keyrings are closed")
+            if not self.agent_answers:
+                self._start_agent()
+        return home
+
+    def _start_agent(self) -> None:
+        if self._socket is None:
+            self._socket = _gpgconf(self.own, "--list-dirs", "agent-socket", seconds=AGENT_START_SECONDS).strip()
+        _gpgconf(self.own, "--launch", "gpg-agent", seconds=AGENT_START_SECONDS)
+        if not self.agent_answers:
+            raise TemporaryError("gpg-agent does not start")
+
+    @property
+    def agent_answers(self) -> bool:
+        """Whether the agent of `own` runs now."""
+        if self._socket is None:
+            return False
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(AGENT_START_SECONDS)
+            try:
+                asking.connect(self._socket)
+            except BlockingIOError:
+                return True  # so many wait for it
+            except OSError:
+                return False
+        return True
 
     def rings(self, keys: Sequence[PublicKey]) -> list[str]:
         """Arguments that put exactly these keys into gpg's reach, each from a file of its own. Raises: TemporaryError.
@@ -197,16 +236,25 @@ def _end(home: Path) -> None:
 def _kill_agent(home: Path) -> None:
     if not home.is_dir() or (not any(home.glob("S.gpg-agent*")) and not _elsewhere()):
         return
-    with suppress(OSError, subprocess.TimeoutExpired):
-        subprocess.run(
-            ["gpgconf", "--homedir", str(home), "--kill", "all"],
+    with suppress(TemporaryError):
+        _gpgconf(home, "--kill", "all", seconds=AGENT_END_SECONDS)
+
+
+def _gpgconf(home: Path, *words: str, seconds: float) -> str:
+    """What it says. Raises: TemporaryError when it cannot be run, or does not end in time."""
+    try:
+        ran = subprocess.run(
+            ["gpgconf", "--homedir", str(home), *words],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment(home),
-            timeout=AGENT_END_SECONDS,
+            timeout=seconds,
             check=False,
         )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise TemporaryError(f"gpgconf: {type(error).__name__}") from error
+    return os.fsdecode(ran.stdout)
 
 
 def _elsewhere() -> bool:

@@ -22,10 +22,15 @@ _BOUNDS = Bounds(20.0, 4_000_000)
 
 def own_keys(homes: Homes) -> list[KeyFacts]:
     """The keys whose secret parts are here. Raises: TemporaryError."""
-    home = homes.refreshed()
+    if not (homes.refreshed() / "pubring.kbx").exists():
+        return []
+    home = homes.with_agent()
     # The listing of secret keys knows nothing of signatures, that of public ones nothing of secret parts.
-    public = {key.fingerprint: key for key in public_keys(home)} if (home / "pubring.kbx").exists() else {}
-    return [_merged(public[key.fingerprint], key) for key in secret_keys(home) if key.fingerprint in public]
+    public = {key.fingerprint: key for key in public_keys(home)}
+    secret = secret_keys(home)
+    if public and not secret and not homes.agent_answers:
+        raise TemporaryError("gpg-agent did not list the secret keys")
+    return [_merged(public[key.fingerprint], key) for key in secret if key.fingerprint in public]
 
 
 def _merged(public: KeyFacts, secret: KeyFacts) -> KeyFacts:

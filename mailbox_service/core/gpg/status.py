@@ -206,5 +206,12 @@ def signed_by(lines: Sequence[Status] | None, returncode: int) -> str | None:
     return made[0].arguments[-1] if len(made) == 1 and made[0].arguments else None
 
 
+def failure(lines: Sequence[Status] | None, returncode: int) -> str:
+    """What gpg's exit code and its codes of errors were, for a log: nothing that it took from a message."""
+    codes = {line.arguments[1] for line in _of(lines or (), "FAILURE") if len(line.arguments) > 1}
+    named = (f"error {int(code) & 0xFFFF}" for code in sorted(codes) if _SECONDS.fullmatch(code))
+    return ", ".join([f"exit code {returncode}", *named])
+
+
 def _of(lines: Sequence[Status], keyword: str) -> list[Status]:
     return [line for line in lines if line.keyword == keyword]

@@ -34,7 +34,7 @@ from mailbox_service.services.conversation.requests import Request
 from mailbox_service.services.conversation.speakers import Speaker
 from mailbox_service.services.mailboxes import Mailbox
 from mailbox_service.services.ports import CaseRecord, JournalEntry, Transaction
-from mailbox_service.services.ports.openpgp import pin_of
+from mailbox_service.services.ports.openpgp import usable_pin
 
 # What a resolution says of the report: an example to measure the sorter by.
 LABELS = {Resolution.SPAM: Label.SPAM, Resolution.REDIRECTED: Label.NOT_SECURITY}
@@ -196,7 +196,7 @@ def _check_keys(work: Work, request: Request, carrier: Command | None, tx: Trans
     people, whom = work.state.reporters, "the reporter"
     if carrier is not None and isinstance(carrier.read.action, Invite):
         people, whom = (carrier.read.action.address,), "the invited person"
-    if not any(pin_of(pins, address, work.now) for address in people):
+    if not any(usable_pin(pins, address, work.now) for address in people):
         raise Refused(
             f"this case is sealed, and no key of {whom} is pinned that can be used; nothing was sent. "
             "Ask them for their key, or pin it on the host: mailbox-service key pin"

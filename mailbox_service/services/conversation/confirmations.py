@@ -22,12 +22,13 @@ from mailbox_service.services.conversation.letters import Letters, Words
 from mailbox_service.services.conversation.outgoing import NOTHING, Outgoing
 from mailbox_service.services.conversation.requests import DOUBTS, Request, context_of, nothing, read_request
 from mailbox_service.services.conversation.sealed import sealed_source
-from mailbox_service.services.conversation.signatures import goes_outward, pin_of, wanted
+from mailbox_service.services.conversation.signatures import goes_outward, wanted
 from mailbox_service.services.conversation.speakers import CANDIDATE, Speaker, demand_of
 from mailbox_service.services.conversation.turn import Heard, Turn
 from mailbox_service.services.mailboxes import clean, written_moment
 from mailbox_service.services.ports import Confirmation
 from mailbox_service.services.ports.casework import COMMANDS, SECOND_ADDRESS, SECONDED
+from mailbox_service.services.ports.openpgp import pin_of, pins_for
 from mailbox_service.services.understanding import delivered_to
 
 LIFETIME = timedelta(hours=72)
@@ -231,7 +232,7 @@ def _seconded(turn: Turn, letters: Letters, asked: Confirmation) -> Turn:
     author = next((m for m in letters.mailbox.maintainers if m.address.lower() == address), None)
     if author is None:
         raise Refused("who asked for this is no maintainer any more")
-    pin = pin_of(letters.tx, letters.mailbox.name, turn.record.id, address, by_hand=True)
+    pin = pin_of(pins_for(letters.tx, letters.mailbox.name, turn.record.id), address, by_hand=True)
     if pin is None or pin.key.fingerprint != fingerprint:
         raise Refused(f"the key that {author.name} signed it with is not pinned any more")
     if fingerprint == turn.speaker.signed_by:

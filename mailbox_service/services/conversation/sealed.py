@@ -52,7 +52,7 @@ def in_full(
 def why_unread(pins: Sequence[Pin], address: str, now: datetime, *, by_hand: bool = False) -> str:
     """Why nothing of a sealed case can go to `address`, as the end of a sentence; "" where it can. `by_hand`: as for a
     maintainer, whose key no mail may bring."""
-    if pin_of(pins, address, now, by_hand=by_hand) is not None:
-        return ""
-    known = any(pin.address.lower() == address.lower() and (pin.how == "host" or not by_hand) for pin in pins)
-    return "the key pinned to them has expired" if known else "no key is pinned to them"
+    pin = pin_of(pins, address, by_hand=by_hand)
+    if pin is None:
+        return "no key is pinned to them"
+    return "" if pin.lasts(now) else "the key pinned to them has expired"

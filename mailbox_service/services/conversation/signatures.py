@@ -15,7 +15,7 @@ from mailbox_service.core.gpg.status import SignatureFlaw
 from mailbox_service.services.conversation.speakers import Speaker
 from mailbox_service.services.opening import NO_DOOR, Content
 from mailbox_service.services.ports import CaseId, KnownOutbound, MessageId, Transaction
-from mailbox_service.services.ports.openpgp import Pin, Verified
+from mailbox_service.services.ports.openpgp import Verified, pin_of, pins_for
 
 # Clocks of mail programs differ from ours.
 MAY_BE_BEFORE = timedelta(minutes=2)
@@ -81,12 +81,13 @@ def _proven(tx: Transaction, speaker: Speaker, content: Content, mail: _Mail) ->
         return NO_DOOR if content.why == NO_DOOR else NOT_READ
     if not isinstance(signature, Verified):
         return _FLAWS.get(signature.why, "its signature cannot be read")
-    pin = pin_of(tx, mail.mailbox, mail.case, speaker.address, by_hand=speaker.party is Party.MAINTAINER)
+    pins = pins_for(tx, mail.mailbox, mail.case)
+    pin = pin_of(pins, speaker.address, by_hand=speaker.party is Party.MAINTAINER)
     if pin is None:
         return UNPINNED
     if pin.key.fingerprint != signature.fingerprint:
         return OTHER_KEY
-    if pin.expires_at is not None and pin.expires_at <= mail.now:
+    if not pin.lasts(mail.now):
         return PIN_EXPIRED
     if signature.made_at < mail.answered.created_at - MAY_BE_BEFORE:
         return TOO_EARLY
@@ -97,13 +98,6 @@ def _proven(tx: Transaction, speaker: Speaker, content: Content, mail: _Mail) ->
     if not content.signed_digest or not tx.burn(mail.mailbox, content.signed_digest, mail.number):
         return CAME_BEFORE
     return signature
-
-
-def pin_of(tx: Transaction, mailbox: str, case: CaseId | None, address: str, *, by_hand: bool) -> Pin | None:
-    """What is pinned to an address here. `by_hand`: only what somebody on the host pinned, as for a maintainer, whose
-    key no mail may bring."""
-    known = [*tx.pins(mailbox, case), *(tx.pins(mailbox) if case is not None else ())]
-    return next((p for p in known if p.address.lower() == address and (p.how == "host" or not by_hand)), None)
 
 
 def goes_outward(evidence: Evidence, *, authenticated: bool) -> bool:

@@ -81,13 +81,22 @@ class Pin:
     expires_at: datetime | None = None  # as the key said when it was pinned
     by: str = ""  # the person, where it was one
 
+    def lasts(self, now: datetime) -> bool:
+        """Whether the key has not expired, by what it said when it was pinned."""
+        return self.expires_at is None or self.expires_at > now
 
-def pin_of(pins: Sequence[Pin], address: str, now: datetime, *, by_hand: bool = False) -> Pin | None:
-    """The key that is pinned first to `address`, if it can be used now. `by_hand`: only what somebody on the host
-    pinned counts, as for a maintainer, whose key no mail may bring."""
+
+def pin_of(pins: Sequence[Pin], address: str, *, by_hand: bool = False) -> Pin | None:
+    """The key that is pinned first to `address`, expired or not. `by_hand`: only what somebody on the host pinned
+    counts, as for a maintainer, whose key no mail may bring."""
     theirs = (pin for pin in pins if pin.address.lower() == address.lower())
-    found = next((pin for pin in theirs if pin.how == "host" or not by_hand), None)
-    return found if found is not None and (found.expires_at is None or found.expires_at > now) else None
+    return next((pin for pin in theirs if pin.how == "host" or not by_hand), None)
+
+
+def usable_pin(pins: Sequence[Pin], address: str, now: datetime, *, by_hand: bool = False) -> Pin | None:
+    """`pin_of`, where that key can be used now. An expired one is not replaced by one that ranks below it."""
+    found = pin_of(pins, address, by_hand=by_hand)
+    return found if found is not None and found.lasts(now) else None
 
 
 class Pins(Protocol):
@@ -110,6 +119,12 @@ class Pins(Protocol):
     def pins_of(self, mailbox: str, address: str) -> list[Pin]:
         """All that is pinned to an address, for the mailbox and for any case of it."""
         ...
+
+
+def pins_for(tx: Pins, mailbox: str, case: CaseId | None) -> list[Pin]:
+    """All that is pinned for a mailbox and a case of it, those of the case first. Unlike in `Pins.pins` what a case's
+    pin outranks is there too: a key that came by mail may stand before a maintainer's, for which it never counts."""
+    return [*tx.pins(mailbox, case), *(tx.pins(mailbox) if case is not None else ())]
 
 
 class Seen(Protocol):
