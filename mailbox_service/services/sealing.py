@@ -157,7 +157,8 @@ class Sealing:
         if row.role == Party.MAINTAINER:
             remarks = context.get("remarks")
             said = list(remarks) if isinstance(remarks, list) else []
-            context |= {"remarks": [*said, *unserved(mailbox, work.pins, now)]}
+            keys = keys_that_came(row, work.pins) if row.kind in ("notice_case", "notice_message") else []
+            context |= {"remarks": [*said, *keys, *unserved(mailbox, work.pins, now)]}
         template = str(row.context.get("within_template") or row.template)
         mail = self._processing.outgoing(replace(row, template=template, context=context), filled.attachment)
         return replace(mail, files=filled.files)
@@ -171,6 +172,9 @@ class Sealing:
     def _encrypted(self, mail: Outgoing, row: OutboundClaim, door: OpenPgp, key: PublicKey) -> bytes:
         """Raises: Refused when the key cannot be encrypted to."""
         mailbox = self._processing.mailboxes[row.mailbox]
+        if row.role != Party.MAINTAINER:
+            # Below the foot. Both sides see which key it is: a mail brought it, and perhaps somebody else's mail.
+            mail = replace(mail, body=f"{mail.body.rstrip()}\n\nEncrypted to your key\n{key.spoken}\n")
         reference = f"[{row.case_ref}]" if _REFERENCE.fullmatch(row.case_ref or "") else "[...]"
         ciphertext = door.encrypt(payload(mail, reference), [key], sign=signs(door, mailbox))
         return encrypted(mail, reference, ciphertext, _autocrypt(door, mailbox))
@@ -203,6 +207,15 @@ def keyless(maintainers: Iterable[Addressed], pins: Sequence[Pin], now: datetime
     """The names of maintainers to whom nothing of a sealed case can be sent, each with the reason."""
     found = ((m.name, why_unread(pins, m.address, now, by_hand=True)) for m in maintainers)
     return [(name, why) for name, why in found if why]
+
+
+def keys_that_came(row: OutboundClaim, pins: Sequence[Pin]) -> list[str]:
+    """By which keys the people of a case are written to, where a mail brought them and nobody has compared them."""
+    return [
+        f"{pin.address} is written to by the key {pin.key.fingerprint}, which came by mail ({pin.how})."
+        for pin in pins
+        if pin.case_id is not None and pin.case_id == row.case_id and pin.how != "host"
+    ]
 
 
 def _key_of(work: ToSeal, now: datetime) -> PublicKey | None:

@@ -108,6 +108,25 @@ async def test_a_new_key_comes_with_a_signature_of_the_former_one(
     assert house.events("SEC-2026-0001").count("key_pinned") == 2
 
 
+async def test_both_sides_are_shown_which_key_came_along(
+    house: Bench, door: GpgDoor, jane: Person, people: People
+) -> None:
+    ada = people.join(f"Ada <{ADA}>")
+    pinned(house, ADA, ada.public)
+    who, maintainer = writer(jane, door), writer(ada, door, ADA)
+    await house.post(who.seal(who.write(f"{CANARY} sings."), sign=False, offer=True))
+    await house.deliver()
+    (notice,) = [maintainer.read(data) for recipient, data in house.office.taken if recipient == ADA]
+    assert f"{JANE} is written to by the key {jane.fingerprint}, which came by mail (first use)." in said(notice.mail)
+    outside = read(notice.outside)
+    await house.post(maintainer.seal(maintainer.write("/reply\nThank you.", answering=outside), sign=False))
+    await house.deliver()
+    answer = who.read([data for recipient, data in house.office.taken if recipient == JANE][-1])
+    assert answer.encrypted and said(answer.mail).endswith(f"Encrypted to your key {jane.public.spoken}")
+    # Where the host said whose key it is, there is nothing to compare.
+    assert ada.fingerprint not in said(notice.mail)
+
+
 async def test_a_changed_key_of_the_same_fingerprint_changes_nothing(house: Bench, door: GpgDoor, jane: Person) -> None:
     """Whoever adds names, or strips what encrypts, offers the same fingerprint."""
     who = writer(jane, door)
