@@ -59,6 +59,7 @@ class NeoMutt:
     key: Keyholder
     mailbox: PublicKey
     gpgme: bool = True
+    hides_subject: bool = True
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:

@@ -19,6 +19,8 @@ class Shown:
 class MailProgram(Protocol):
     """One person's, with their keyring; it knows the mailbox's key, which the person has certified."""
 
+    hides_subject: bool  # whether it writes and shows protected headers
+
     def show(self, raw: bytes, *files: str) -> Shown:
         """This mail opened, and these of its files saved."""
 
