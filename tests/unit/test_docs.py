@@ -51,3 +51,13 @@ def test_a_page_names_only_verbs_that_exist_and_pages_that_are_there(page: Path)
 def test_the_help_names_each_verb() -> None:
     shown = CliRunner().invoke(app, ["--help"]).output
     assert all(name.split()[0] in shown for name in verbs())
+
+
+def test_the_proofs_that_are_named_exist() -> None:
+    page = (ROOT / "docs" / "proofs.md").read_text()
+    named = re.findall(r"`([a-z_]+/test_[a-z_]+\.py)::(test_\w+)`", page)
+    assert len(named) > 60 and page.count("::test_") == len(named)
+    for module, test in named:
+        assert re.search(rf"^(async )?def {test}\(", (ROOT / "tests" / module).read_text(), re.MULTILINE), test
+    for number in (*range(1, 11), *range(1, 13)):
+        assert f"\n| {number} | " in page
