@@ -325,3 +325,46 @@ def _cannot_be_opened(company: Company, message: MessageId, monkeypatch: pytest.
         return NotOpened(DecryptionFlaw.NO_KEY) if ciphertext == gone else opens(ciphertext, signers)
 
     monkeypatch.setattr(company.door, "open", closed)
+
+
+# --- a fix to try ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_fix_goes_to_who_can_read_it_and_the_others_hear_that_there_is_news(company: Company) -> None:
+    notice = await merged(company)
+    await company.sends(ADA, f"/patched\n{CANARY} is shut in.", notice, CAGE)
+    _, text, entity = company.reads(JANE)
+    assert "/fix-works" in text and CAGE.filename in text and f"{CANARY} is shut in." in text
+    assert files_of(entity) == [(CAGE.filename, CAGE.data)]
+    assert "there is news" in company.in_clear(KIM)
+    assert "1 of the 2 cannot read it" in company.in_clear(GRACE)
+    company.nothing_lies_open()
+
+
+async def test_a_fix_that_nobody_can_read_is_said_to_be_unread_and_shows_no_name_of_a_file(company: Company) -> None:
+    """The stage is the case's, whoever can read of it: it is carried out, and who did it hears what is missing."""
+    notice = await company.report(JANE, 1)
+    await company.sends(ADA, "/patched", notice, CAGE)
+    told = company.in_clear(JANE)
+    assert "there is news" in told and "public key" in told and "fix" not in told
+    _, text, _ = company.reads(ADA)
+    assert f"{JANE} cannot read it: no key is pinned to them" in text
+    company.nothing_lies_open()
+
+
+async def test_a_second_address_without_a_key_hears_that_there_is_news(company: Company) -> None:
+    notice = await company.report(JANE, 1)
+    company.first_use(JANE, 1)
+    acknowledgement = str(parse(newest(company, JANE)).message_id)
+    await company.sends(JANE, f"/second-address {KIM}", acknowledgement)
+    for address in (JANE, KIM):
+        question = str(parse(newest(company, address)).message_id)
+        await company.sends(address, "/confirm", question)
+    await company.sends(ADA, f"/reply\n{CANARY} sings.", notice)
+    assert f"{CANARY} sings." in company.reads(JANE)[1]
+    assert "there is news" in company.in_clear(KIM)
+    # Their key is theirs, and no other of the case's.
+    company.first_use(KIM, 1)
+    await company.sends(ADA, f"/reply\n{CANARY} sings again.", notice)
+    assert f"{CANARY} sings again." in company.reads(KIM)[1]
+    company.nothing_lies_open()
