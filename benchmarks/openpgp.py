@@ -290,6 +290,9 @@ class _Run:
             until_settled(books, 1, process, SETTLE_SECONDS)
             idle, pairs = Answers(), 2 if self._options.quick else IDLE_PAIRS
             with Notices(stage.dovecot.port, self._user) as notices:
+                # The first ones load what all need.
+                self._answers(process, notices, Answers(), lambda: True)
+                until_settled(books, self._count, process, PATIENCE_SECONDS)
                 self._answers(process, notices, idle, lambda: len(idle.by_door) >= pairs)
                 until_settled(books, self._count, process, PATIENCE_SECONDS)
                 ran = self._under_load(process, notices, books, load, idle)

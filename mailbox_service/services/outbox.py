@@ -199,8 +199,7 @@ class Outbox:
     def _claimed(self, tx: Transaction, now: datetime, names: Sequence[str]) -> Claimed:
         lease = Lease(self._storage.identity, now + LEASE)
         sealing = self._sealing
-        most = BATCH_MAILS if sealing is None else SEALED_MAILS
-        claimed = claim(tx, now, lease, names, self._policy.max_per_hour, most)
+        claimed = claim(tx, now, lease, names, self._policy.max_per_hour, slowly=sealing is not None)
         wanted = [c for c in claimed.rows if c.frozen is None and sealing is not None and sealing.takes(c)]
         pins = {key: pins_for(tx, *key) for key in {(c.mailbox, c.case_id) for c in wanted}}
         return replace(claimed, pins=pins)
@@ -385,20 +384,35 @@ class Outbox:
 
 
 def claim(
-    tx: Transaction, now: datetime, lease: Lease, mailboxes: Sequence[str], max_per_hour: int, most: int = BATCH_MAILS
+    tx: Transaction,
+    now: datetime,
+    lease: Lease,
+    mailboxes: Sequence[str],
+    max_per_hour: int,
+    *,
+    slowly: bool = False,
 ) -> Claimed:
-    """T4: the rows to attempt now, within the hour's cap, and the inbound messages that travel along."""
+    """T4: the rows to attempt now, within the hour's cap, and the inbound messages that travel along.
+
+    `slowly`: mails are composed by gpg. Then they are few, and first answers go without the others.
+    """
     if tx.outbox_paused():
         return Claimed([], {}, lease.until)
     key: Key = ("outbox/sent", hour_of(now))
     room = max_per_hour - tx.budgets([key]).get(key, 0)
     if room <= 0:
         return Claimed([], {}, lease.until)
+    most = SEALED_MAILS if slowly else BATCH_MAILS
     claims = tx.claim_outbound(min(most, room), now, lease, mailboxes)
+    more = len(claims) == most
+    answers = [one for one in claims if one.kind in AUTO_REPLIED]
+    if slowly and answers and len(answers) < len(claims):
+        tx.unclaim_outbound([one for one in claims if one.kind not in AUTO_REPLIED])
+        claims, more = answers, True
     if claims:
         tx.spend({key: len(claims)})
     rows, attachments = _with_attachments(tx, claims)
-    return Claimed(rows, attachments, lease.until, more=len(claims) == most or len(rows) < len(claims))
+    return Claimed(rows, attachments, lease.until, more=more or len(rows) < len(claims))
 
 
 def _with_attachments(

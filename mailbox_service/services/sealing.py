@@ -89,8 +89,13 @@ class Sealing:
 
         async def one(work: ToSeal) -> None:
             try:
-                async with self._running:
-                    composed.append((work.row, await self._compose(work, contents, now)))
+                if work.row.kind in AUTO_REPLIED:
+                    # Signed in a moment; it waits for nobody's copies.
+                    done = await asyncio.to_thread(self._compose_one, work, None, now)
+                else:
+                    async with self._running:
+                        done = await self._compose(work, contents, now)
+                composed.append((work.row, done))
             except Exception as error:
                 # Of another error the text may quote what is composed.
                 reason = str(error) if isinstance(error, TemporaryError) else ""

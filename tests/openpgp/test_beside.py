@@ -12,6 +12,7 @@ import pytest
 
 from mailbox_service.adapters.database.storage import Database
 from mailbox_service.adapters.openpgp import GpgDoor
+from mailbox_service.core.budget import hour_of
 from mailbox_service.core.openpgp import Encrypted, read
 from mailbox_service.errors import TemporaryError
 from mailbox_service.services import intake, sealing
@@ -170,3 +171,8 @@ async def test_an_acknowledgement_does_not_wait_behind_everybodys_copies(house: 
     while await house.outbox.deliver_waiting():
         pass
     assert len(frozen(house)) == 3 * number
+    # Nor with a single copy; and what was given back counts once.
+    await house.post(letter("report: one more", "late@research.example"))
+    assert [await house.outbox.deliver_waiting() for _ in range(3)] == [1, 2, 0]
+    spent = ("outbox/sent", hour_of(house.now))
+    assert house.database.run(lambda tx: tx.budgets([spent])) == {spent: 3 * number + 3}

@@ -241,8 +241,8 @@ async def test_the_mails_of_one_report_are_claimed_by_the_transaction_that_makes
     claimed_in: list[set[str]] = []
     claim = outbox_module.claim
 
-    def spy(tx: SqlTransaction, *arguments: Any) -> Claimed:
-        claimed = claim(tx, *arguments)
+    def spy(tx: SqlTransaction, *arguments: Any, **named: Any) -> Claimed:
+        claimed = claim(tx, *arguments, **named)
         if claimed.rows:
             claimed_in.append({kind for (kind,) in tx.connection.execute(sa.text("select state from message"))})
         return claimed
