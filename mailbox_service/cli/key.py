@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -15,7 +16,7 @@ from mailbox_service.cli.check import write_finding
 from mailbox_service.cli.exits import Exit
 from mailbox_service.cli.findings import Finding
 from mailbox_service.cli.invocation import AsJson, Invocation, OfMailbox, known_mailbox
-from mailbox_service.cli.message import person
+from mailbox_service.cli.message import person, waiting_mails
 from mailbox_service.cli.output import (
     Column,
     complain,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from mailbox_service.config import Config, Mailbox
     from mailbox_service.core.gpg.keys import KeyFacts
     from mailbox_service.services.ports.openpgp import PublicKey
+
+T = TypeVar("T")
 
 app = typer.Typer(name="key", help="OpenPGP: the mailboxes' own keys, and whose key is whose.", no_args_is_help=True)
 
@@ -141,6 +144,7 @@ def pin(
 ) -> None:
     """Say that a key is a person's. Compare the fingerprint with its owner by another way than mail."""
     from mailbox_service.app import now
+    from mailbox_service.services.key_news import HOST, pin_on_host
     from mailbox_service.services.ports.openpgp import Pin
 
     invocation = Invocation.of(context)
@@ -151,27 +155,36 @@ def pin(
         known = None if data is not None else database.run(lambda tx: tx.known_key(wanted))
         case_id = database.run(lambda tx: None if case is None else tx.case_row(case)["id"])
         key, found = _examined(config, chosen, wanted, data, known)
-        by = person()
-        new = Pin(chosen.name, whose, key, case_id, "host", now(), found.expires_at, by)
-        changed = database.run(lambda tx: tx.pin(new))
+    new = Pin(chosen.name, whose, key, case_id, HOST, now(), found.expires_at, person())
+    changed, left = _told(
+        invocation, chosen.name, lambda tx, mailbox, correspondence: pin_on_host(tx, mailbox, correspondence, new)
+    )
     _show(found)
     if whose not in found.addresses:
         complain(f"None of its user ids is {whose}. It is pinned all the same: you say whose key it is.")
     write(f"\n{'Pinned' if changed else 'Is pinned already'} to {whose}{f' for {case}' if case else ''}.")
+    _say_who_is_told(changed, left)
 
 
 @app.command()
 def unpin(context: typer.Context, address: Address, case: OfCase = None, mailbox: InMailbox = None) -> None:
     """Take a key away from a person: nothing is encrypted to it any more, and its signatures prove nothing."""
     from mailbox_service.app import now
+    from mailbox_service.services.key_news import unpin_on_host
 
-    with Invocation.of(context).database() as (config, database):
+    invocation, by = Invocation.of(context), person()
+    with invocation.database() as (config, database):
         chosen = _mailbox(config, mailbox)
         case_id = database.run(lambda tx: None if case is None else tx.case_row(case)["id"])
-        gone = database.run(lambda tx: tx.unpin(chosen.name, address, case_id, now()))
+    gone, left = _told(
+        invocation,
+        chosen.name,
+        lambda tx, mailbox, correspondence: unpin_on_host(tx, mailbox, correspondence, address, case_id, by, now()),
+    )
     if not gone:
         raise NotFound(f"no key is pinned to {address}{f' for {case}' if case else ''} in the mailbox {chosen.name}")
     write(f"Unpinned: {', '.join(gone)}.")
+    _say_who_is_told(True, left)
 
 
 @app.command()
@@ -235,6 +248,29 @@ def check(context: typer.Context, as_json: AsJson = False, mailbox: OfMailbox = 
             write_finding(finding)
     if any(finding.level != "ok" for finding in findings):
         raise typer.Exit(Exit.FAILED)
+
+
+# --- telling ----------------------------------------------------------------------------------------------
+
+
+def _told(invocation: Invocation, mailbox: str, work: Callable[..., T]) -> tuple[T, int]:
+    """What `work` does in a transaction, given the mailbox and who writes its mails; and how many wait then."""
+
+    async def run() -> tuple[T, int]:
+        async with invocation.service() as service:
+            done = await service.database.transact(
+                lambda tx: work(tx, service.mailboxes[mailbox], service.correspondence)
+            )
+            left = await service.database.transact(lambda tx: tx.waiting([mailbox]))
+        return done, left["mails"]
+
+    return asyncio.run(run())
+
+
+def _say_who_is_told(changed: bool, left: int) -> None:
+    if changed and left:
+        write("The person is told by the old way and by the new one, and so are the maintainers.")
+        write(waiting_mails(left))
 
 
 # --- parts -------------------------------------------------------------------------------------------------

@@ -131,14 +131,12 @@ def conclude(
     tx.open_cases(desk.new_cases, now)
     writes = Writes()
     for decision in decisions:
-        desk.write(decision, writes)
+        desk.write(tx, decision, writes)
     told = bounces.tell(tx, desk.reports(decisions), correspondence, now)
     writes.add(told)
     tx.seal([c.id for c in desk.cases.values() if c.id is not None and c.sealed])
     tx.add_journal(writes.journal, now)
     tx.finish(writes.finished, now)
-    for decision in decisions:
-        desk.take_key(tx, decision)
     # What people say is heard once their messages are part of their cases: then their threads end with them.
     desk.converse(tx, decisions, writes)
     tx.add_mails(writes.mails, now, now + correspondence.lifetime)
@@ -460,10 +458,11 @@ class _Desk:
 
     # --- writing ------------------------------------------------------------------------------------------
 
-    def write(self, decision: Decision, writes: Writes) -> None:
+    def write(self, tx: Transaction, decision: Decision, writes: Writes) -> None:
         understood, routing, case = decision.understood, decision.routing, decision.case
         if case is not None and case.id is not None and routing.disposition is not Disposition.BOUNCE:
             writes.journal.append(entry_of(decision, case.id))
+            self._take_key(tx, decision, case.id, writes)
         self._write_answer(decision, writes)
         if understood.claim.quiet:
             writes.collected.append(item_of(decision, "summary", routing.disposition.value))
@@ -490,13 +489,26 @@ class _Desk:
                     decision.understood = remarked(decision.understood, heard.remark)
                 self._write_notices(decision, writes)
 
-    def take_key(self, tx: Transaction, decision: Decision) -> None:
-        """Of who opens a case the key that came along is theirs, as far as anybody can know."""
-        understood, case = decision.understood, decision.case
-        if decision.routing.disposition is Disposition.CASE and case is not None and case.id is not None:
-            opened = understood.content is not None and understood.content.openness is Openness.OPENED
-            known = opened or understood.authentication.result is AuthResult.PASS
-            take_key(tx, decision.mailbox, case.id, understood, known=known, now=self.now)
+    def _take_key(self, tx: Transaction, decision: Decision, case: CaseId, writes: Writes) -> None:
+        """Of who opens a case the key that came along is theirs, as far as anybody can know.
+
+        The maintainers read of it in the notice, the reporter with the first mail that a person causes: a mail of its
+        own now would tell whoever looks on that what they sent was opened.
+        """
+        understood = decision.understood
+        if decision.routing.disposition is not Disposition.CASE:
+            return
+        opened = understood.content is not None and understood.content.openness is Openness.OPENED
+        known = opened or understood.authentication.result is AuthResult.PASS
+        taken = take_key(tx, decision.mailbox, case, understood, known=known, now=self.now)
+        writes.journal += taken.journal
+        remark = taken.remark
+        # The notices of a sealed case are told it when they are composed (services/sealing).
+        if taken.pinned is not None and decision.case is not None and not decision.case.sealed:
+            key = taken.pinned.key.fingerprint
+            remark = f"The reporter's key {key} came with it, and is pinned to them for this case."
+        if remark:
+            decision.understood = remarked(understood, remark)
 
     def _write_answer(self, decision: Decision, writes: Writes) -> None:
         if decision.answer is Answer.ACKNOWLEDGEMENT and decision.case is not None:

@@ -5,6 +5,7 @@ A reporter's mail is built without any access to the text of the report: an answ
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -42,6 +43,7 @@ LISTED_LINES = 60
 REASONS_SHOWN = 4  # on each side
 REASON_CHARS = 60
 REFERENCES_SENT = 20
+_FINGERPRINT = re.compile(r",? [0-9A-F]{40}\b,?")
 # An answer to a stranger stays below 2 kB, however many mails it answers.
 REFERENCES_NAMED = 20
 
@@ -385,11 +387,14 @@ class Correspondence:
     ) -> dict[str, object]:
         """The values of a notice, in a sealed case with what those are told whose key we have (services/filling)."""
         content = understood.content
-        if content is not None:
+        remarks = list(content.remarks) if content is not None else []
+        if content is not None and not case.sealed:
             flaw = None if isinstance(content.signature, Verified) else content.signature.why
-            # What came before is among the remarks, and says so for those who cannot open it too.
-            silent = case.sealed or flaw in (SignatureFlaw.NONE, SignatureFlaw.REPEATED)
-            context = context | {"remarks": [*([] if silent else [state_of(content)]), *content.remarks]}
+            # What came before is among the remarks.
+            silent = flaw in (SignatureFlaw.NONE, SignatureFlaw.REPEATED)
+            return context | {"remarks": [*([] if silent else [state_of(content)]), *remarks]}
+        nameless = [without_fingerprints(remark) for remark in remarks]
+        context = context | {"remarks": nameless}
         if not case.sealed or not mailbox.openpgp:
             return context
         if content is not None and content.unread:
@@ -398,10 +403,10 @@ class Correspondence:
                 closed += (
                     f" Once it can be, `mailbox-service message decrypt {understood.claim.id} --tell` shows it here."
                 )
-            return context | {"remarks": [*([closed] if closed else []), *content.remarks]}
+            return context | {"remarks": [*([closed] if closed else []), *nameless]}
         sender = understood.message.from_.addr_spec if understood.message.from_ else ""
         return context | {
-            "within": {"sender": sender},
+            "within": {"sender": sender, "remarks": remarks},
             "source": {"message": int(understood.claim.id), "as": "notice"},
         }
 
@@ -517,6 +522,11 @@ def shown_of(message: ParsedMessage, subject: str, from_display: str) -> dict[st
             for a in message.attachments[:LISTED_LINES]
         ],
     }
+
+
+def without_fingerprints(remark: str) -> str:
+    """A line of ours for who must not learn who reported: a key is as good as a name."""
+    return _FINGERPRINT.sub("", remark)
 
 
 def travels_along(mailbox: Mailbox, understood: Understood, *, sealed: bool) -> bool:

@@ -69,14 +69,14 @@ def fill(
     )
     entity = relayed(raw, content)
     attached = len(entity) <= mailbox.notices.attachment_limit_bytes and not row.kind.endswith("_without_attachment")
-    values |= {"sealed": False, "attached": attached, "remarks": [state_of(content, pins), *_remarks(row)]}
+    values |= {"sealed": False, "attached": attached, "remarks": [state_of(content, pins), *_remarks(row, within)]}
     values |= {"withheld": "" if attached else f"mailbox-service message export {row.about_message}"}
     return Filled(within | values, entity if attached else None)
 
 
-def _remarks(row: OutboundClaim) -> list[str]:
+def _remarks(row: OutboundClaim, within: dict[str, Any]) -> list[str]:
     """What was found out about the message when it was worked."""
-    found = row.context.get("remarks")
+    found = within.get("remarks", row.context.get("remarks"))
     return [str(line) for line in found] if isinstance(found, list) else []
 
 

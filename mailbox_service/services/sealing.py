@@ -20,6 +20,7 @@ from mailbox_service.core.case import Party
 from mailbox_service.core.composition import OutFile, Outgoing, compose
 from mailbox_service.core.openpgp import armoured, encrypted, header_field, payload, signed
 from mailbox_service.errors import Refused, TemporaryError
+from mailbox_service.services import key_news
 from mailbox_service.services.conversation.sealed import why_unread
 from mailbox_service.services.filling import fill, looked_at
 from mailbox_service.services.mailboxes import Mailbox
@@ -225,7 +226,10 @@ def keys_that_came(row: OutboundClaim, pins: Sequence[Pin]) -> list[str]:
 
 def _key_of(work: ToSeal, now: datetime) -> PublicKey | None:
     """Whom the mail is encrypted to. A first answer never is: whoever names an address would learn what we know."""
-    if work.row.case_id is None or work.row.kind in AUTO_REPLIED:
+    if work.row.kind == key_news.TO_PERSON:
+        return key_news.way_of(work.row)
+    outside = work.row.case_id is None and work.row.kind != key_news.TO_MAINTAINERS
+    if outside or work.row.kind in AUTO_REPLIED:
         return None
     by_hand = work.row.role == Party.MAINTAINER
     pin = usable_pin(work.pins, work.row.recipient, now, by_hand=by_hand)

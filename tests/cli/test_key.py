@@ -72,6 +72,23 @@ def test_a_key_is_pinned_by_its_full_fingerprint_and_unpinned(desk: Desk, ada: P
     assert "Pinned to" in desk.done("key", "pin", ADA, ada.fingerprint).text
 
 
+def test_the_person_is_told_by_both_ways_when_a_key_is_pinned_and_taken_away(
+    desk: Desk, ada: Person, people: People
+) -> None:
+    other = people.join("Eve <eve@research.example>")
+    told = desk.done("key", "pin", ADA, ada.fingerprint, "--file", key_file(desk, ada)).text
+    assert "told by the old way and by the new one" in told and "2 mails wait" in told
+    # Nobody else is a maintainer here.
+    assert [(row["kind"], row["recipient"]) for row in desk.rows("outbox", "list")] == [("key_changed", ADA)] * 2
+    again = desk.done("key", "pin", ADA, ada.fingerprint, "--file", key_file(desk, ada)).text
+    assert "told" not in again and len(desk.rows("outbox", "list")) == 2
+    desk.done("key", "pin", "eve@research.example", other.fingerprint, "--file", key_file(desk, other))
+    desk.done("key", "unpin", "eve@research.example")
+    kinds = [(row["kind"], row["recipient"]) for row in desk.rows("outbox", "list")[2:]]
+    once = [("key_changed", "eve@research.example")] * 2 + [("notice_key", ADA)]
+    assert sorted(kinds) == sorted(once * 2)
+
+
 @pytest.mark.parametrize("short", ["", "5EB8098DECB1873C", "0x" + "A" * 40, "--output=x" + "A" * 30, "G" * 40])
 def test_a_short_fingerprint_is_no_name_of_a_key(short: str, desk: Desk) -> None:
     assert desk.run("key", "pin", "--", ADA, short).code == 64

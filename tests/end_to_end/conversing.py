@@ -65,8 +65,8 @@ class Town:
     def settled(self) -> dict[str, list[EmailMessage]]:
         """Every message is worked, every mail is sent and delivered."""
         self.desk.until(lambda: self._states() == ["done"] * self._given)
-        self.desk.until(lambda: {str(mail["state"]) for mail in self.desk.mails()} <= {"sent"})
-        sent = [str(mail["recipient"]) for mail in self.desk.mails()]
+        self.desk.until(lambda: {str(mail["state"]) for mail in self.desk.mails()} <= {"sent", "withdrawn"})
+        sent = [str(mail["recipient"]) for mail in self.desk.mails() if mail["state"] == "sent"]
         out: dict[str, list[EmailMessage]] = {}
         for person in self.people:
             wanted = self._before[person.address] + sent.count(person.address)

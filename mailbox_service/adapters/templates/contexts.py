@@ -190,6 +190,23 @@ _ALARM: Context = {
     "at": "2026-11-23 09:15 UTC",
 }
 
+_KEY: Context = {
+    **CASE,
+    "unsure": False,
+    "old": _OWN_KEY,
+    "new": "7710 E462 4C77 9DA0 84FC E98D 2858 0EB6 E309 5A45",
+    "how": "It was done on the host, by ada on the host.",
+    "at": "2026-11-23 09:15 UTC",
+}
+_KEY_OF_PERSON: Context = {
+    **_KEY,
+    "contacts": CONTACTS,
+    "party": "reporter",
+    "how": "The new key came with a mail that is signed by the one until now.",
+}
+_BY_HAND: Context = {"how": "Somebody who runs this service did it by hand."}
+_NOTICE_KEY: Context = {**_KEY, "sealed": False, "address": "mallory@example.net"}
+
 # What a mail was not given that an older version put into the outbox; it goes out without.
 _UNTOLD: Context = {"sorted_as": "", "reasons": [], "reasons_for": [], "reasons_against": [], "hints": []}
 _NO_CLOCKS: Context = {"due": [], "next": []}
@@ -201,6 +218,7 @@ FOOTED = frozenset(
         "notice_message",
         "notice_failure",
         "notice_bounce",
+        "notice_key",
         "changed",
         "withdrawal",
         "reminder",
@@ -292,6 +310,17 @@ _EXAMPLES: dict[str, tuple[Context, ...]] = {
     ),
     "canary": ({**PROJECT, "token": "canary-20261123T091500000000-0123456789abcdef0123456789abcdef"},),
     **CASE_CONTEXTS,
+    "key_changed": (
+        _KEY_OF_PERSON,
+        {**_KEY_OF_PERSON, "old": "", "how": "The key came with a mail of yours.", "contacts": []},
+        {**_KEY_OF_PERSON, **_BY_HAND, "new": "", "reference": "", "party": "maintainer", "unsure": True},
+        {**_KEY_OF_PERSON, **_BY_HAND, "party": "maintainer", "unsure": True},
+    ),
+    "notice_key": (
+        _NOTICE_KEY,
+        {**_NOTICE_KEY, "sealed": True, "unsure": True},
+        {**_NOTICE_KEY, "reference": "", "old": ""},
+    ),
     "check_round_trip": ({**PROJECT, "sent_at": "2026-11-23 09:15 UTC"},),
 }
 

@@ -8,15 +8,17 @@ from datetime import datetime
 from mailbox_service.core.budget import turns_key
 from mailbox_service.core.case import CaseState, Party, Resolution
 from mailbox_service.core.message import Encryption
+from mailbox_service.services import key_news
 from mailbox_service.services.conversation import contexts
 from mailbox_service.services.conversation.conduct import take_turn
 from mailbox_service.services.conversation.desk import take_desk_turn
 from mailbox_service.services.conversation.letters import Letters
 from mailbox_service.services.conversation.signatures import goes_outward, with_signature
-from mailbox_service.services.conversation.speakers import speaker_of
+from mailbox_service.services.conversation.speakers import Speaker, speaker_of
 from mailbox_service.services.conversation.turn import Heard, Turn
-from mailbox_service.services.correspondence import Correspondence, Outlook, travels_along
+from mailbox_service.services.correspondence import Correspondence, Outlook, travels_along, without_fingerprints
 from mailbox_service.services.first_use import take_key
+from mailbox_service.services.key_news import KeyChange
 from mailbox_service.services.mailboxes import Mailbox
 from mailbox_service.services.ports import (
     CaseId,
@@ -79,10 +81,24 @@ def hear(
     heard = replace(take_turn(turn, letters), outlook=outlook(record.state, said.mailbox), sealed=record.sealed)
     if speaker.party is not Party.REPORTER:
         return heard, letters.mails, []
-    remark = take_key(tx, said.mailbox, record.id, said.understood, known=speaker.evidence.authenticated, now=now)
+    remark = _take_key(said, record, speaker, letters)
     if remark and heard.told:
-        return heard, letters.mails, [_for_the_digest(said, remark)]
+        line = without_fingerprints(remark) if record.sealed else remark
+        return heard, letters.mails, [_for_the_digest(said, line)]
     return replace(heard, remark=remark), letters.mails, []
+
+
+def _take_key(said: Said, record: CaseRecord, speaker: Speaker, letters: Letters) -> str:
+    """Pin a key that came with the mail, where it may be, and tell of it; or a line about one that may not."""
+    tx, now = letters.tx, letters.now
+    taken = take_key(tx, said.mailbox, record.id, said.understood, known=speaker.evidence.authenticated, now=now)
+    tx.add_journal(list(taken.journal), now)
+    if taken.pinned is not None:
+        pin = taken.pinned
+        change = KeyChange(pin.address, taken.former, pin.key, pin.how, now, record)
+        letters.mails += key_news.to_person(tx, said.mailbox, letters.correspondence, change)
+        letters.mails += key_news.to_maintainers(said.mailbox, letters.correspondence, change)
+    return taken.remark
 
 
 def outlook(state: CaseState, mailbox: Mailbox) -> Outlook:

@@ -14,6 +14,7 @@ from mailbox_service.services.conversation import contexts
 from mailbox_service.services.conversation.casework import Work
 from mailbox_service.services.conversation.sealed import why_unread
 from mailbox_service.services.correspondence import Correspondence
+from mailbox_service.services.key_news import FIRST_USE, OLD, KeyChange, to_person
 from mailbox_service.services.mailboxes import Mailbox, clean
 from mailbox_service.services.opener import Reopened, reopened
 from mailbox_service.services.ports import CaseRecord, MessageId, NewMail, OutboundId, ThreadIds, Transaction
@@ -123,12 +124,23 @@ class Letters:
                 continue
             for address, role in people:
                 self._outward(record, posted.send, address, role, words)
+                self._tell_of_key(record, address)
             if people:
                 addresses = [address for address, _ in people]
                 sent.append(_sent_line(posted.send, addresses, sealed=record.sealed))
                 sent += self._unread(record, posted.send, addresses)
         self._inward(work, words, who, sent)
         return sent
+
+    def _tell_of_key(self, record: CaseRecord, address: str) -> None:
+        """Whose key came with their report hears of it now, by the way that it took the place of: once."""
+        if not self.mailbox.openpgp:
+            return
+        pins = self.tx.pins(self.mailbox.name, record.id)
+        pin = next((p for p in pins if p.address == address.lower() and p.how == FIRST_USE), None)
+        if pin is not None:
+            change = KeyChange(pin.address, None, pin.key, pin.how, pin.pinned_at, record)
+            self.mails += to_person(self.tx, self.mailbox, self.correspondence, change, [OLD])
 
     def _outward(self, record: CaseRecord, send: Send, address: str, role: str, words: Words) -> None:
         kind = send.mail.value
