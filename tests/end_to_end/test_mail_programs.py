@@ -87,20 +87,24 @@ def keys(people: People) -> dict[str, Keyholder]:
     return {name: people.join(owner) for name, owner in owners.items()}
 
 
-@pytest.fixture(params=PROGRAMS)
-def program(request: pytest.FixtureRequest) -> Iterator[Callable[[Correspondent], MailProgram]]:
+@pytest.fixture
+def start() -> Iterator[Callable[[str, Correspondent], MailProgram]]:
+    """Makes the named program a person's."""
     with tempfile.TemporaryDirectory(prefix="program-") as folder:
 
-        def start(person: Correspondent) -> MailProgram:
-            place = Path(folder, person.name.partition(" ")[0])
+        def start(name: str, person: Correspondent) -> MailProgram:
+            place = Path(folder, name)
             place.mkdir()
-            return PROGRAMS[request.param](place, person)
+            return PROGRAMS[name](place, person)
 
         yield start
 
 
+@pytest.mark.parametrize(("janes", "adas"), [("neomutt", "gnus"), ("gnus", "neomutt")])
 def test_a_sealed_case_is_worked_by_mail_programs(
-    program: Callable[[Correspondent], MailProgram],
+    start: Callable[[str, Correspondent], MailProgram],
+    janes: str,
+    adas: str,
     sqlite_url: str,
     tmp_path: Path,
     dovecot: Dovecot,
@@ -108,7 +112,7 @@ def test_a_sealed_case_is_worked_by_mail_programs(
     keys: dict[str, Keyholder],
 ) -> None:
     with sealed_town(tmp_path, sqlite_url, dovecot, office, keys, SIGNS) as here:
-        jane, ada = (Desk(here, person, program(person)) for person in (here.jane, here.ada))
+        jane, ada = (Desk(here, who, start(name, who)) for who, name in ((here.jane, janes), (here.ada, adas)))
         (tmp_path / FILE_NAME).write_bytes(FILE)
         (tmp_path / "jane.asc").write_bytes(keys["jane"].gpg("--armor", "--export"))
         files = (tmp_path / FILE_NAME, tmp_path / "jane.asc")
