@@ -41,6 +41,8 @@ _Contents = dict[tuple[str, CaseId | None, MessageId | None], asyncio.Task[Conte
 # comes next, and be it an acknowledgement, would wait for a second and longer.
 BATCH_MAILS = 2 * AT_ONCE
 KEY_FILE = "security-key.asc"
+# A redirect does not: nearly nobody who gets one has anything to encrypt, and its header offers the key to programs.
+NAMING_OUR_KEY = frozenset({"acknowledgement", "acknowledgement_collected"})
 # The door signs by SHA-512 (ports.OpenPgp).
 MICALG = "pgp-sha512"
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,60}")
@@ -141,7 +143,7 @@ class Sealing:
                 return self._encrypted(self._whole(work, content, now), row, door, key)
             except Refused as refused:
                 log.warning("not encrypted", outbound_id=int(row.id), reason=refused)
-        if row.kind == "acknowledgement" and (own := door.public_key()) is not None:
+        if row.kind in NAMING_OUR_KEY and (own := door.public_key()) is not None:
             return self._signed(self._with_own_key(row, own), row, door)
         return self._signed(self._outside(work), row, door)
 

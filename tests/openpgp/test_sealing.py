@@ -13,6 +13,7 @@ import pytest
 from mailbox_service.adapters.database.storage import Database
 from mailbox_service.adapters.openpgp import GpgDoor, Homes
 from mailbox_service.adapters.openpgp.ownership import generate
+from mailbox_service.core.budget import AnswerLimits
 from mailbox_service.core.message import parse
 from mailbox_service.core.message.extraction import attached_files
 from mailbox_service.core.openpgp import Encrypted, Signed, offered_key, read
@@ -20,7 +21,7 @@ from mailbox_service.services.ports import CaseId
 from mailbox_service.services.ports.openpgp import Pin, PublicKey, Verified
 from tests.database.setting import NOW
 from tests.openpgp.keys import People, Person
-from tests.services.bench import BOX, Bench, letter
+from tests.services.bench import BOX, Bench, changed, letter
 
 ADDRESS = BOX.address
 ADA = "ada@example.org"
@@ -166,6 +167,25 @@ async def test_a_first_answer_names_our_key(house: Bench, door: GpgDoor) -> None
     await house.deliver()
     text = dict(frozen(house))["eve@research.example"]
     assert ours(door).spoken.encode() in text and b"security-key.asc" not in text and b"S/MIME" not in text
+
+
+async def test_an_answer_for_several_reports_names_our_key_and_a_redirect_offers_it_to_programs_alone(
+    database: Database, door: GpgDoor
+) -> None:
+    house = Bench(database, mailbox=changed(limits=AnswerLimits(sender_per_day=1)), doors={BOX.name: door})
+    await house.post_each(*(letter(f"report number {number}", message_id=f"<{number}@x>") for number in range(3)))
+    await house.post(letter("support how do I log in", "kim@company.example"))
+    await house.deliver()
+    redirect = dict(frozen(house))["kim@company.example"]
+    assert verified(door, redirect) and ours(door).spoken.encode() not in redirect
+    offer = offered_key(parse(redirect))
+    assert offer is not None and offer.key.fingerprint == ours(door).fingerprint
+    await house.later(days=1)
+    await house.deliver()
+    (row,) = house.mails("acknowledgement_collected")
+    (collected,) = house.database.run(lambda tx: tx.outbound_rows([row["id"]]))
+    assert collected.frozen is not None and verified(door, collected.frozen)
+    assert ours(door).spoken.encode() in collected.frozen
 
 
 async def test_who_writes_by_smime_is_sent_our_key_and_asked_for_openpgp(house: Bench, door: GpgDoor) -> None:

@@ -138,6 +138,7 @@ _ACKNOWLEDGEMENT_COLLECTED: Context = {
     "answer_by": "Wednesday, 25 November 2026 (UTC)",
     "policy_url": "https://example.org/security",
     "contacts": CONTACTS,
+    "own_key": "",
 }
 _REDIRECT: Context = {
     **PROJECT,
@@ -242,6 +243,7 @@ _REMARKED = [
 
 SINCE: dict[str, Context] = {
     "acknowledgement": {"own_key": "", "smime": False},
+    "acknowledgement_collected": {"own_key": ""},
     "changed": _REMARKS,
     "withdrawal": _REMARKS,
     "kept_internal": _REMARKS,
@@ -262,6 +264,7 @@ _EXAMPLES: dict[str, tuple[Context, ...]] = {
     "acknowledgement_collected": (
         _ACKNOWLEDGEMENT_COLLECTED,
         {**_ACKNOWLEDGEMENT_COLLECTED, "policy_url": None, "contacts": []},
+        {**_ACKNOWLEDGEMENT_COLLECTED, "own_key": _OWN_KEY},
     ),
     "redirect": (_REDIRECT, {**_REDIRECT, "contacts": []}),
     "notice_case": (
