@@ -146,8 +146,10 @@ def keyholders(count: int) -> Iterator[Keyholders]:
 
 
 def gpg(home: Path, *words: str, data: bytes = b"") -> bytes:
-    common = ("--homedir", str(home), "--batch", "--quiet", "--no-tty", "--trust-model", "always")
-    return subprocess.run(["gpg", *common, *words], input=data, capture_output=True, check=True).stdout
+    # Without the last one several at once wait for each other.
+    common = ("--batch", "--quiet", "--no-tty", "--trust-model", "always", "--no-random-seed-file")
+    command = ["gpg", "--homedir", str(home), *common, *words]
+    return subprocess.run(command, input=data, capture_output=True, check=True).stdout
 
 
 # --- the door alone, and gpg alone -----------------------------------------------------------------------------------

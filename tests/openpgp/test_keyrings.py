@@ -195,6 +195,8 @@ def test_many_at_once_never_find_gpg_without_its_agent(keys: Path, place: Path, 
                 time.sleep(0.01)
             assert list(threads.map(work, range(many))) == [True] * many
             assert len(agents_in(homes.own)) == 1
+            # They would wait for each other's lock of it, up to some seconds.
+            assert not (homes.own / "random_seed").exists()
 
 
 def test_without_an_agent_no_listing_says_that_there_is_no_key(

@@ -29,6 +29,9 @@ COMMON = (
     *("--trust-model", "always", "--no-auto-check-trustdb"),
     *("--no-auto-key-locate", "--no-auto-key-retrieve", "--disable-dirmngr"),
     *("--exit-on-status-write-error", "--no-symkey-cache", "--no-emit-version", "--no-comments"),
+    # Several gpg at once wait for each other's lock of that file, a quarter of a second and then longer each time
+    # (libgcrypt, lock_seed_file). The kernel's random numbers need no seed of ours.
+    "--no-random-seed-file",
 )
 
 
