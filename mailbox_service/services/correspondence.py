@@ -392,7 +392,8 @@ class Correspondence:
             flaw = None if isinstance(content.signature, Verified) else content.signature.why
             # What came before is among the remarks.
             silent = flaw in (SignatureFlaw.NONE, SignatureFlaw.REPEATED)
-            return context | {"remarks": [*([] if silent else [state_of(content)]), *remarks]}
+            here = [pin for pin in content.pins if pin.case_id is None or pin.case_id == case.id]
+            return context | {"remarks": [*([] if silent else [state_of(content, here)]), *remarks]}
         nameless = [without_fingerprints(remark) for remark in remarks]
         context = context | {"remarks": nameless}
         if not case.sealed or not mailbox.openpgp:

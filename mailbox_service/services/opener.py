@@ -35,7 +35,13 @@ class Facts:
     """What is on file about one mail, before gpg sees it."""
 
     seen: dict[str, MessageId]  # ciphertexts that came first with another message
-    signers: list[PublicKey]
+    pins: list[Pin]
+
+    @property
+    def signers(self) -> list[PublicKey]:
+        """Each key once, as it was pinned last."""
+        newest = sorted(self.pins, key=lambda pin: pin.pinned_at)
+        return list({pin.key.fingerprint: pin.key for pin in newest}.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,7 @@ class Opener:
                         raise TemporaryError("there is too much for gpg to do at once")
                     door, fact = self._doors[u.claim.mailbox], facts[u.claim.id]
                     looking = partial(look, raw[u.claim.id], u.message, door, fact.signers, seen=fact.seen)
-                    content = await loop.run_in_executor(self._threads, looking)
+                    content = replace(await loop.run_in_executor(self._threads, looking), pins=tuple(fact.pins))
             except (MailboxServiceError, OSError) as error:
                 if u.claim.attempt < ATTEMPTS:
                     return u, type(error).__name__
@@ -139,13 +145,7 @@ def facts_of(tx: Transaction, mailbox: Mailbox, message: MessageId, outer: Parse
     pins = [pin for pin in tx.pins(mailbox.name) if mailbox.is_maintainer(pin.address)]
     if outer.from_ is not None:
         pins += tx.pins_of(mailbox.name, outer.from_.key)
-    return Facts({known: came for known, came in first.items() if came != message}, signers_of(pins))
-
-
-def signers_of(pins: Sequence[Pin]) -> list[PublicKey]:
-    """Each key once, as it was pinned last."""
-    newest = sorted(pins, key=lambda pin: pin.pinned_at)
-    return list({pin.key.fingerprint: pin.key for pin in newest}.values())
+    return Facts({known: came for known, came in first.items() if came != message}, pins)
 
 
 def _ciphertexts(batch: Sequence[Understood], raw: Mapping[MessageId, bytes]) -> dict[MessageId, str]:

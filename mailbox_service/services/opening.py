@@ -74,6 +74,9 @@ class Content:
     data_digest: str = ""  # of the ciphertext (core/openpgp, EncryptedMessage.data_digest), in hex
     offered: tuple[OfferedKey, ...] = ()  # keys that came along; inside of the encryption if there was one
     first: MessageId | None = None  # the message in which the same ciphertext, or the same signature, came first
+    pins: tuple[Pin, ...] = field(
+        default=(), repr=False
+    )  # whose signatures were looked for, in whatever case they count
     remarks: tuple[str, ...] = ()  # for the maintainers: lines of ours, with nothing of the content in them
 
     @property
@@ -106,14 +109,17 @@ class Content:
         )
 
 
-def state_of(content: Content, pins: Sequence[Pin] = ()) -> str:
-    """How the message came, and what its signature is worth: one sentence of ours."""
+def state_of(content: Content, pins: Sequence[Pin]) -> str:
+    """How the message came, and what its signature is worth where `pins` count: one sentence of ours."""
     came = "It came encrypted and is shown opened. " if content.openness is Openness.OPENED else ""
     if isinstance(content.signature, Verified):
         fingerprint = content.signature.fingerprint
-        whose = next((f"to {pin.address}" for pin in pins if pin.key.fingerprint == fingerprint), "here")
-        return f"{came}It is signed by the key pinned {harmless(whose)}: {fingerprint}."
-    flaw = content.signature.why
+        whose = next((pin.address for pin in pins if pin.key.fingerprint == fingerprint), None)
+        if whose is not None:
+            return f"{came}It is signed by the key pinned to {harmless(whose)}: {fingerprint}."
+        flaw = SignatureFlaw.UNKNOWN_KEY  # by a key that counts in another case
+    else:
+        flaw = content.signature.why
     if flaw is SignatureFlaw.REPEATED:
         where = f"message {int(content.first)}" if content.first is not None else "an earlier message"
         return f"{came}Its signature is a repetition of that of {where}, and proves nothing."

@@ -7,6 +7,9 @@ beside the repository, their own mails go the same way.
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,18 +17,20 @@ from pathlib import Path
 
 import pytest
 
+from mailbox_service.services.ports.openpgp import PublicKey
 from tests.conversation.people import said
 from tests.end_to_end.canaries import CANARIES, canaries_in, search
-from tests.end_to_end.conversing import post_office, ready
-from tests.end_to_end.daemon import ROOT
+from tests.end_to_end.conversing import ADA, post_office, ready
+from tests.end_to_end.daemon import ROOT, Desk
 from tests.end_to_end.openpgp_people import Correspondent, outside_of
-from tests.end_to_end.test_corpora import desk_raw
+from tests.end_to_end.test_corpora import LARGEST_BYTES, desk_raw, distinct
 from tests.end_to_end.test_openpgp import (
     SIGNS,
     SealedTown,
     ciphertext_of,
     fingerprint_of,
     furnished,
+    pin,
     run,
     sealed_town,
 )
@@ -33,12 +38,15 @@ from tests.openpgp.keys import People
 from tests.openpgp.keys import Person as Keyholder
 from tests.peers.dovecot import Dovecot
 from tests.peers.postfix import Postfix
+from tests.peers.scripted_smtp import scripted_smtp
 
 CORPORA = ROOT.parent / "shared" / "corpora" / "eml" / "attack"
 JOHNNY = CORPORA / "RUB-NDS+Johnny-You-Are-Fired"
 COVERT = CORPORA / "RUB-NDS+Covert-Content-Attacks"
 SIGNED_BY = re.compile(r"It is signed by the key pinned .*?([0-9A-F]{40})")
+SIGNED, SIGNED_HOW = re.compile(rb"(?i)(multipart/signed;)"), rb"\1 micalg=pgp-sha256;"
 COMMAND = "/close spam"
+EACH_ALONE = "notices: {collect_above_per_hour: 10000}"
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +202,7 @@ def threaded(raw: bytes, notice: object, number: int, **names: str) -> bytes:
     head, blank, body = raw.partition(b"\r\n\r\n")
     for theirs, ours in names.items():
         head = head.replace(f"{theirs}@bigcorporation.de".encode(), ours.encode())
-    head = re.sub(rb"(?i)(multipart/signed;)", rb"\1 micalg=pgp-sha256;", head)
+    head = SIGNED.sub(SIGNED_HOW, head)
     body = body.replace(b"Johnny, you are fired!", COMMAND.encode(), 1) if b"multipart/mixed" in head else body
     wanted = f"Message-ID: <corpus.{number}@example.org>\r\n"
     if notice is not None:
@@ -268,3 +276,65 @@ def test_the_corpora_of_covert_content_get_nothing_decrypted(
         files = [path for folder in (tmp_path, temporary) for path in folder.rglob("*") if path.is_file()]
         assert [path for path in files if canary.encode() in path.read_bytes()] == []
         assert not any(canary.encode() in data for person in here.people for data in here.maildir(person))
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.skipif(not CORPORA.is_dir(), reason="the corpora are not beside the repository")
+async def test_all_files_of_the_attack_corpora_go_through_a_mailbox_with_keys(
+    sqlite_url: str, tmp_path: Path, dovecot: Dovecot, keys: dict[str, Keyholder], temporary: Path
+) -> None:
+    """Also what is no mail: keys, packets, signatures. The senders of the papers are maintainers with pinned keys."""
+    files = sorted(path for path in CORPORA.rglob("*") if path.is_file() and path.stat().st_size < LARGEST_BYTES)
+    # None of them says by which digest it was signed, and nothing is verified (RFC 3156 §5): so they come twice, and
+    # those that are what they seem to be before the many in a maintainer's name that nobody is told of.
+    whole = [SIGNED.sub(SIGNED_HOW, path.read_bytes()) for path in sorted(JOHNNY.rglob("*-pgp-mime.eml"), key=_honest)]
+    letters = distinct([*whole, *(path.read_bytes() for path in files)])
+    user, names = dovecot.add_user(), ("manager", "eve")
+    dovecot.fill(user, letters)
+    async with scripted_smtp() as smtp:
+        desk = Desk(tmp_path, sqlite_url, imap=dovecot.port, user=user, smtp=smtp.port, answer_backlog=True)
+        roster = ", ".join(f"{{name: {name}, address: {name}@bigcorporation.de}}" for name in names)
+        text = desk.config.read_text().replace(ADA, f"{ADA[:-1]}, {roster}]\n    {EACH_ALONE}")
+        desk.config.write_text(f"{text}openpgp: {{folder: openpgp}}\n")
+        await asyncio.to_thread(run, desk, "key", "generate")
+        await asyncio.to_thread(pin, desk, "ada@example.org", keys["ada"])
+        theirs = {}
+        for name in names:
+            public = (JOHNNY / "assets" / "public-keys" / f"{name}@bigcorporation.asc").read_bytes()
+            theirs[f"{name}@bigcorporation.de"] = fingerprint_of(public, keys["ada"])
+            words = ("key", "pin", f"{name}@bigcorporation.de", theirs[f"{name}@bigcorporation.de"], "--file", "-")
+            await asyncio.to_thread(functools.partial(run, desk, *words, data=public))
+        for _ in range(5):
+            # What gpg did not come to within a minute is worked again.
+            if (code := await asyncio.to_thread(desk.once, 300)) == 0:
+                break
+            await asyncio.sleep(10)
+        exported = await asyncio.to_thread(run, desk, "key", "export")
+    rows = desk.messages()
+    kept = {one.data for name in ("INBOX", "Redirected") for one in dovecot.messages(user, name)}
+    assert code == 0, desk.log()
+    assert {desk_raw(desk, row["id"]) for row in rows} == kept and len(rows) == len(kept) > 200
+    assert {row["state"] for row in rows} <= {"done", "held"}
+    assert not [row for row in rows if "five attempts" in str(row["why"])]
+    ours = PublicKey(fingerprint_of(exported, keys["ada"]), exported)
+    ada = Correspondent("ada@example.org", "Ada", key=keys["ada"], ours=ours)
+    told = [ada.read(data) for data in smtp.accepted if b"To: ada@example.org" in data]
+    shown = [" ".join(said(letter.mail).split()) for letter in told]
+    signed = [(found[1], text) for text in shown if (found := SIGNED_BY.search(text))]
+    assert signed, "two of them are by who they say"
+    for fingerprint, text in signed:
+        # Whoever it names as the signer has signed it, and the author of the mail is nobody else.
+        (whose,) = [address for address, key in theirs.items() if key == fingerprint]
+        assert f"pinned to {whose}" in text and f"Address: {whose}" in text
+    events = {str(event["event"]) for case in desk.ask(lambda tx: tx.list_cases()) for event in journal_of(desk, case)}
+    assert events <= {"opened", "message_added", "automatic_reply", "key_pinned", "delivery_failed"}, events
+    assert os.listdir(temporary) == []
+
+
+def _honest(path: Path) -> tuple[bool, str]:
+    return path.parent.name != "valid-signed", path.stem
+
+
+def journal_of(desk: Desk, case: dict[str, object]) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = desk.ask(lambda tx: tx.journal_of(tx.case_named("security", case["ref"])))
+    return found

@@ -82,9 +82,26 @@ async def test_in_a_clear_case_a_notice_says_who_signed_and_what_is_a_repetition
     signed = story.signed(jane, SECRET)
     await story.send(signed)
     shown = top(story, story.grace.address)
-    assert f"It is signed by the key pinned here: {keys['Jane'].fingerprint}." in shown and SECRET in shown
+    assert f"It is signed by the key pinned to {jane.address}: {keys['Jane'].fingerprint}." in shown and SECRET in shown
     await story.send(signed.replace(b"Message-ID: <jane.", b"Message-ID: <again.", 1))
     shown = top(story, story.grace.address)
     assert "came before, in message 2; the signature proves nothing" in shown and "signed by the key" not in shown
     await story.send(story.signed(jane, SECRET, by=keys["Mallory"]))
     assert "Its signature proves nothing: unknown key." in top(story, story.grace.address)
+
+
+async def test_a_key_that_counts_in_another_case_alone_signs_nothing_here(
+    database: Database, door: GpgDoor, keys: dict[str, Keyholder]
+) -> None:
+    """Whoever reports in Jane's name has pinned a key for their own case; and one maintainer is not the other."""
+    story = await begun(database, door, keys)
+    jane, ada = story.jane, story.ada
+    assert isinstance(jane, Correspondent) and isinstance(ada, Correspondent)
+    await story.send(jane.write("Another hole.", proven=False, subject="report: another"))
+    story.pin(jane.address, keys["Mallory"].public, case=2, how="first use")
+    await story.send(story.signed(jane, SECRET, "[SEC-2026-0001]", by=keys["Mallory"]))
+    shown = top(story, story.grace.address)
+    assert "Its signature proves nothing: unknown key." in shown and "signed by the key" not in shown
+    await story.send(story.signed(ada, SECRET, "[SEC-2026-0001]", by=keys["Grace"]))
+    shown = top(story, story.grace.address)
+    assert f"signed by the key pinned to {story.grace.address}: {keys['Grace'].fingerprint}" in shown
