@@ -151,8 +151,9 @@ def _everything(tx: SqlTransaction, reference: str) -> tuple[dict[str, Any], Row
 
 def _told(data: Mapping[str, object]) -> str:
     """What an event says of itself: ` (message: 3, why: …)`."""
-    # The hints stand by themselves.
-    told = {key: value for key, value in data.items() if key != "hints" and value not in (None, "")}
+    # The hints stand by themselves, and ciphertext says nothing to people.
+    told = {key: value for key, value in data.items() if key not in ("hints", "kept") and value not in (None, "")}
+    told |= {"text": "kept encrypted"} if "kept" in data else {}
     given = [f"{key.replace('_', ' ')}: {shown(value)}" for key, value in told.items()]
     return f" ({', '.join(given)})" if given else ""
 

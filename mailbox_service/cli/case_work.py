@@ -172,7 +172,7 @@ async def _carry_out(invocation: Invocation, reference: str, lines: list[str], t
         who = by or person()
         done = await service.database.transact(
             lambda tx: carry_out_on_host(
-                tx, service.mailboxes, service.correspondence, reference, lines, text, who, now()
+                tx, service.mailboxes, service.correspondence, reference, lines, text, who, now(), service.doors
             )
         )
         left = await service.database.transact(lambda tx: tx.waiting(sorted(service.mailboxes)))

@@ -23,6 +23,7 @@ from mailbox_service.services.conversation.letters import described_file, meant_
 from mailbox_service.services.conversation.outgoing import names_of
 from mailbox_service.services.conversation.requests import context_of, newly_written_in, read_request
 from mailbox_service.services.correspondence import shown_of
+from mailbox_service.services.kept import reread
 from mailbox_service.services.mailboxes import Mailbox, clean
 from mailbox_service.services.opening import Content, look, state_of
 from mailbox_service.services.ports import MessageId, OutboundClaim
@@ -49,13 +50,30 @@ def looked_at(row: OutboundClaim, raw: bytes | None, door: OpenPgp, pins: Sequen
     return look(raw, parse(raw), door, [pin.key for pin in pins], offers=False)
 
 
+def said_on_host(row: OutboundClaim, door: OpenPgp) -> str | None:
+    """Words that stand in no mail; None where there are none, or they cannot be read. Raises: TemporaryError."""
+    words = _values(row.context.get("source")).get("kept")
+    return reread(words, door) if isinstance(words, str) else None
+
+
 def fill(
-    row: OutboundClaim, raw: bytes | None, content: Content | None, mailbox: Mailbox, pins: Sequence[Pin]
+    row: OutboundClaim,
+    raw: bytes | None,
+    content: Content | None,
+    mailbox: Mailbox,
+    pins: Sequence[Pin],
+    on_host: str | None = None,
 ) -> Filled | None:
-    """The values of a mail to somebody who may know all of it; None where `content` (of `looked_at`) is not open."""
+    """The values of a mail to somebody who may know all of it; None where `content` (of `looked_at`) is not open.
+
+    `on_host`: the words of `said_on_host`.
+    """
     within, source = _values(row.context["within"]), _values(row.context.get("source"))
     if not source:
         return Filled(within)
+    if "kept" in source:
+        shown = source["as"] != "outward" or source["with_text"]
+        return Filled(within | ({"text": contexts.shown(on_host)} if shown else {})) if on_host is not None else None
     if raw is None or content is None or content.unread:
         return None
     if source["as"] == "answer":

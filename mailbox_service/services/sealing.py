@@ -22,7 +22,7 @@ from mailbox_service.core.openpgp import armoured, encrypted, header_field, payl
 from mailbox_service.errors import Refused, TemporaryError
 from mailbox_service.services import key_news
 from mailbox_service.services.conversation.sealed import why_unread
-from mailbox_service.services.filling import fill, looked_at
+from mailbox_service.services.filling import fill, looked_at, said_on_host
 from mailbox_service.services.mailboxes import Mailbox
 from mailbox_service.services.opener import AT_ONCE
 from mailbox_service.services.opening import Content
@@ -155,7 +155,8 @@ class Sealing:
         row, mailbox = work.row, self._processing.mailboxes[work.row.mailbox]
         if "within" not in row.context:
             return self._outside(work)
-        filled = fill(row, work.raw, content, mailbox, work.pins)
+        said = said_on_host(row, self._doors[row.mailbox])
+        filled = fill(row, work.raw, content, mailbox, work.pins, said)
         if filled is None:
             return self._outside(work)
         outside = {
@@ -164,9 +165,9 @@ class Sealing:
         context = outside | filled.context
         if row.role == Party.MAINTAINER:
             remarks = context.get("remarks")
-            said = list(remarks) if isinstance(remarks, list) else []
+            told = list(remarks) if isinstance(remarks, list) else []
             keys = keys_that_came(row, work.pins) if row.kind in ("notice_case", "notice_message") else []
-            context |= {"remarks": [*said, *keys, *unserved(mailbox, work.pins, now)]}
+            context |= {"remarks": [*told, *keys, *unserved(mailbox, work.pins, now)]}
         template = str(row.context.get("within_template") or row.template)
         mail = self._processing.outgoing(replace(row, template=template, context=context), filled.attachment)
         return replace(mail, files=filled.files)
@@ -198,7 +199,7 @@ class Sealing:
 def source_of(row: OutboundClaim) -> MessageId | None:
     """The message of ours whose content a mail of a sealed case tells of, to whoever has a key."""
     source = row.context.get("source")
-    return MessageId(source["message"]) if isinstance(source, dict) else None
+    return MessageId(source["message"]) if isinstance(source, dict) and "message" in source else None
 
 
 def signs(door: OpenPgp, mailbox: Mailbox) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from mailbox_service.app import now
 from mailbox_service.cli import case_work
 from tests.cli.desk import REPORT, Desk
+from tests.openpgp.keys import People
 
 REF, OTHER = "SEC-2026-0001", "SEC-2026-0002"
 EVE, KIM, ADA = "eve@research.example", "kim@company.example", "maintainer@demo.example"
@@ -23,6 +25,13 @@ SEALED = (
     b"Message-ID: <9@research.example>\r\n\r\n-----BEGIN PGP MESSAGE-----\r\n\r\nhQEMA0000\r\n=abcd\r\n"
     b"-----END PGP MESSAGE-----\r\n"
 )
+
+
+@pytest.fixture(scope="module")
+def people() -> Iterator[People]:
+    everybody = People()
+    yield everybody
+    everybody.leave()
 
 
 @pytest.fixture
@@ -254,6 +263,25 @@ def test_what_is_sealed_leaves_in_no_mail(desk: Desk, tmp_path: Path) -> None:
     desk.done("case", "stage", "SEC-2026-0003", "reproduced")
     assert mails(desk, "sealed_news") == [EVE]
     assert mails(desk, "reproduced") == []
+
+
+def test_in_a_sealed_case_a_text_leaves_encrypted_and_lies_nowhere_in_clear(desk: Desk, people: People) -> None:
+    with desk.config.open("a") as file:
+        file.write("openpgp: {folder: openpgp}\n")
+    desk.done("key", "generate")
+    desk.done("ingest", "--answer", desk.mail("3.eml", SEALED))
+    words = desk.mail("words.txt", b"The canary is in the parser.")
+    refused = desk.run("case", "reply", "SEC-2026-0003", "--text", words)
+    assert (refused.code, f"pinned to {EVE}; nothing was sent" in refused.err) == (65, True)
+    eve = people.join(f"Eve <{EVE}>")
+    key = desk.mail("eve.asc", eve.gpg("--armor", "--export"))
+    desk.done("key", "pin", EVE, eve.fingerprint, "--file", key, "--case", "SEC-2026-0003")
+    assert "the reporter was sent: reply" in desk.done("case", "reply", "SEC-2026-0003", "--text", words).text
+    assert mails(desk, "sealed_news") == [EVE]
+    assert "text: kept encrypted" in desk.done("case", "show", "SEC-2026-0003").text
+    Path(words).unlink()
+    clear = [p for p in Path(desk.folder).rglob("*") if p.is_file() and b"canary" in p.read_bytes()]
+    assert clear == []
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------------

@@ -176,6 +176,8 @@ class CaseworkSql(Sql):
     def sent_words(self, mail: OutboundId) -> str | ports.MessageId:
         context = self.connection.scalar(sa.select(outbound.c.context).where(outbound.c.id == mail)) or {}
         words, source = context.get("text"), context.get("source")
+        if isinstance(source, dict) and "kept" in source:
+            return str(source["kept"])
         if not words and isinstance(source, dict) and "text" in source.get("values", ["text"]):
             return ports.MessageId(source["message"])
         return words if isinstance(words, str) else ""

@@ -190,13 +190,24 @@ def _check_keys(work: Work, request: Request, carrier: Command | None, tx: Trans
         raise Refused(
             "this case is sealed: its content leaves only encrypted, which this mailbox cannot do yet; nothing was sent"
         )
-    if request.message is None:
-        raise Refused("this case is sealed: text that leaves the house is taken from a mail only; nothing was sent")
+    if request.message is None and not request.kept:
+        raise Refused(
+            "this case is sealed, and the mailbox has no key of its own to keep the text under; nothing was sent. "
+            "Make one: mailbox-service key generate"
+        )
     pins = tx.pins(work.record.mailbox, work.record.id)
     people, whom = work.state.reporters, "the reporter"
     if carrier is not None and isinstance(carrier.read.action, Invite):
         people, whom = (carrier.read.action.address,), "the invited person"
-    if not any(usable_pin(pins, address, work.now) for address in people):
+    without = [address for address in people if usable_pin(pins, address, work.now) is None]
+    if without and request.message is None:
+        # Whoever sits at the host can do something about it, and sees who it is.
+        raise Refused(
+            f"this case is sealed, and no key that can be used is pinned to {' and '.join(without)}; nothing was sent "
+            "to anybody. Ask for the key, then: mailbox-service key pin "
+            f"{without[0]} FINGERPRINT --file FILE --case {work.state.ref}"
+        )
+    if len(without) == len(people):
         raise Refused(
             f"this case is sealed, and no key of {whom} is pinned that can be used; nothing was sent. "
             "Ask them for their key, or pin it on the host: mailbox-service key pin"

@@ -14,6 +14,7 @@ from mailbox_service.services.conversation import contexts
 from mailbox_service.services.conversation.casework import Work
 from mailbox_service.services.conversation.sealed import why_unread
 from mailbox_service.services.correspondence import Correspondence
+from mailbox_service.services.kept import reread
 from mailbox_service.services.key_news import FIRST_USE, OLD, KeyChange, to_person
 from mailbox_service.services.mailboxes import Mailbox, clean
 from mailbox_service.services.opener import Reopened, reopened
@@ -103,7 +104,8 @@ class Letters:
         read them any more. Raises: TemporaryError when gpg cannot be run."""
         words = self.tx.sent_words(mail)
         if isinstance(words, str):
-            return words
+            again = reread(words, self.door) if self.door is not None else None
+            return words if again is None else again
         try:
             return self.open(words).said.text
         except Refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,8 +18,10 @@ from mailbox_service.services.conversation.letters import Letters, Words
 from mailbox_service.services.conversation.requests import Request, context_of
 from mailbox_service.services.conversation.speakers import Speaker
 from mailbox_service.services.correspondence import Correspondence
+from mailbox_service.services.kept import kept
 from mailbox_service.services.mailboxes import Mailboxes
 from mailbox_service.services.ports import Transaction
+from mailbox_service.services.ports.openpgp import OpenPgp
 
 # Commands that answer a mail, or that the host has verbs of its own for.
 BY_MAIL_ONLY = frozenset({"send", "preview", "confirm", "status", "list", "help", "second-address", "release"})
@@ -43,10 +46,12 @@ def carry_out_on_host(
     text: str,
     by: str,
     now: datetime,
+    doors: Mapping[str, OpenPgp] = {},
 ) -> Done:
     """The command `lines` and the `text` below them, as if a maintainer had sent them with every proof.
 
-    `by` is a maintainer's name, or another word for the journal. Raises: NotFound; Refused, and nothing has changed.
+    `by` is a maintainer's name, or another word for the journal. Of a sealed case the text is kept encrypted, for which
+    gpg runs. Raises: NotFound; Refused, and nothing has changed; TemporaryError.
     """
     mailbox, number = next(
         ((m, found) for m in mailboxes.values() if (found := tx.case_named(m.name, reference)) is not None),
@@ -64,14 +69,17 @@ def carry_out_on_host(
         raise Refused("; ".join(commands.errors))
     if wrong := [c.line for c in commands.commands if c.verb.name in BY_MAIL_ONLY]:
         raise Refused(f"{', '.join(wrong)}: only in an answer to a mail")
-    request = Request(commands, new, None)
+    sealed = record.sealed and bool(commands.text.strip())
+    request = Request(commands, new, None, kept(commands.text, doors.get(mailbox.name)) if sealed else "")
     work = Work(record, speaker, mailbox, now)
     carry_out(work, request, tx)
     letters = Letters(tx, correspondence, mailbox, f"case:{reference}/v{record.state.version}", now)
     outward = commands.text if commands.text_for is not TextFor.NOTE else ""
-    words = Words(commands.text, commands.text_for.value if commands.text.strip() else "", outward)
+    text_for = commands.text_for.value if commands.text.strip() else ""
+    source: dict[str, object] | None = {"kept": request.kept} if request.kept else None
+    words = Words(commands.text, text_for, outward, sealed_source=source)
     sent = letters.tell(work, words, by)
-    said: dict[str, object] = {"text": commands.text} if commands.text.strip() else {}
+    said: dict[str, object] = source or ({"text": commands.text} if commands.text.strip() else {})
     work.write(tx, said | {"evidence": evidence.label})
     tx.add_mails(letters.mails, now, now + correspondence.lifetime)
     what = [contexts.described(entry) for entry in work.entries]

@@ -35,6 +35,7 @@ class Request:
     commands: Commands
     new: NewText
     message: MessageId | None
+    kept: str = ""  # the text of a sealed case that stands in no mail, encrypted to ourselves (services/kept)
 
     @property
     def weights(self) -> list[Weight]:
