@@ -26,7 +26,9 @@ from tests.openpgp.test_whole_mails import MAIL, REFERENCE
 __all__ = ["ours"]
 
 BOB = MAIL.to_address
-SUBJECT, TEXT = "Überlauf im Leser", "Größer als der Puffer.\n\nIt is in parse_header, and it reads too much."
+SUBJECT = "Überlauf im Leser"
+# With what breaks signatures on the way where a program does not take care: blanks at the end of a line, and "From ".
+TEXT = "Größer als der Puffer. \n\nFrom there on parse_header reads too much.\n.\n-- \nBob\t\nResearch"
 PROOF_NAME, PROOF = "proof.c", b"int main(void) { return 0; }\n"
 # In the person's keyring it stands once, and certified.
 US = f"Demo security <{ADDRESS}>"
@@ -172,4 +174,4 @@ def test_what_neomutt_signs_inline_is_read_and_proves_nothing(neomutt: NeoMutt, 
     raw = neomutt.write(TEXT, "A report", ADDRESS, encrypt=False, inline=True)
     content = read(raw, door, bob.public)
     assert content.openness is Openness.CLEAR and isinstance(content.signature, NotVerified)
-    assert "It is in parse_header, and it reads too much." in content.view.text
+    assert "From there on parse_header reads too much." in content.view.text
