@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,8 @@ PREFIX = "mailbox-gpg-"
 # when it is needed.
 AGENT_CONF = "default-cache-ttl 0\nmax-cache-ttl 0\nno-allow-external-cache\ndisable-scdaemon\n"
 AGENT_END_SECONDS = 10
+# Together one second: the next start sweeps what is left.
+REMOVAL_TRIES, REMOVAL_PAUSE_SECONDS = 20, 0.05
 AGENT_START_SECONDS = 10  # gpg itself waits 5
 _RING, _SECRETS, _REVOCATIONS = "pubring.kbx", "private-keys-v1.d", "revocation"
 # Socket addresses are 108 bytes (unix(7)); beyond them gpg finds no agent, and says nothing of it.
@@ -199,11 +202,20 @@ class Homes:
 
     def close(self) -> None:
         """End the agent, and leave nothing behind."""
-        if self._lock >= 0:
+        with self._starting:
+            lock, self._lock = self._lock, -1  # from here on no agent is started
+        if lock >= 0:
             _kill_agent(self.own)
+            self._remove()
+            os.close(lock)
+
+    def _remove(self) -> None:
+        """A gpg that is still at work, or an agent that is about to end, may write while the folder is removed."""
+        for _ in range(REMOVAL_TRIES):
             shutil.rmtree(self._workplace, ignore_errors=True)
-            os.close(self._lock)
-            self._lock = -1
+            if not self._workplace.exists():
+                return
+            time.sleep(REMOVAL_PAUSE_SECONDS)
 
     def __enter__(self) -> Self:
         return self
