@@ -41,7 +41,14 @@ _HEADERS = (*range(8), *range(30, 70))
 def search(*folders: Path) -> list[str]:
     """Where in these folders a canary lies: in clear, in base64, in hexadecimal, or in the UTF-16 of some database."""
     files = (path for folder in folders for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return [f"{path}: {found}" for path in files for found in canaries_in(path.read_bytes())]
+    return [f"{path}: {found}" for path in files for found in canaries_in(_read(path))]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""  # a process that runs has removed it meanwhile
 
 
 def canaries_in(data: bytes) -> list[str]:

@@ -11,11 +11,10 @@ import re
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.header import Header
 from pathlib import Path
@@ -207,7 +206,14 @@ def test_a_daemon_killed_again_and_again_in_its_work_leaves_nothing_in_clear_and
     desk, user = furnished(tmp_path, sqlite_url, dovecot, office, keys)
     here = SealedTown(desk, dovecot, user, office, keys)
     left, before = set[str](), len(here.maildir(here.ada))
-    texts = [f"{TEXT}, number {number}" for number in range(4)]
+    # Each is killed a little later in its work: with a message on file, opened and concluded, its first mail out.
+    moments: tuple[Callable[[], object], ...] = (
+        desk.messages,
+        lambda: len(desk.messages()) > 1,
+        lambda: any(row["state"] == "done" for row in desk.messages()),
+        lambda: any(mail["state"] == "sent" for mail in desk.mails()),
+    )
+    texts = [f"{TEXT}, number {number}" for number in range(len(moments))]
     for number, text in enumerate(texts):
         with (tmp_path / "log").open("ab") as log:
             process = subprocess.Popen(desk.command("run"), cwd=ROOT, stdout=log, stderr=log)
@@ -215,9 +221,7 @@ def test_a_daemon_killed_again_and_again_in_its_work_leaves_nothing_in_clear_and
             ready(desk)
             mail = here.jane.write(text, subject=f"{SUBJECT} {number}", files=((FILE_NAME, FILE),))
             dovecot.append(user, here.jane.seal(mail))
-            desk.until(lambda: len(desk.messages()) > number)  # noqa: B023 - it is called here
-            # Somewhere between the first look at it and the last mail about it.
-            threading.Event().wait(0.08 * number)
+            desk.until(lambda: bool(moments[number]()))  # noqa: B023 - it is called here
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait(10)

@@ -127,8 +127,11 @@ async def test_both_sides_are_shown_which_key_came_along(
     assert ada.fingerprint not in said(notice.mail)
 
 
-async def test_a_changed_key_of_the_same_fingerprint_changes_nothing(house: Bench, door: GpgDoor, jane: Person) -> None:
+async def test_a_changed_key_of_the_same_fingerprint_changes_nothing(
+    house: Bench, door: GpgDoor, people: People
+) -> None:
     """Whoever adds names, or strips what encrypts, offers the same fingerprint."""
+    jane = people.join(f"Jane <{JANE}>")
     who = writer(jane, door)
     await started(house, who)
     before = house.database.run(lambda tx: tx.known_key(jane.fingerprint))
