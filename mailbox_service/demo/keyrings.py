@@ -11,6 +11,7 @@ import copy
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
@@ -35,8 +36,8 @@ _NO_SUBJECT = "..."
 class Program:
     """Somebody's mail program with their secret key in it."""
 
-    def __init__(self, homes: Homes, public: PublicKey, address: str) -> None:
-        self._homes, self.public = homes, public
+    def __init__(self, homes: Homes, public: PublicKey, expires_at: datetime | None, address: str) -> None:
+        self._homes, self.public, self.expires_at = homes, public, expires_at
         self._door = GpgDoor(homes, frozenset({address}))
 
     @classmethod
@@ -50,7 +51,7 @@ class Program:
             public = GpgDoor(homes, frozenset({address})).public_key()
             if public is None or public.fingerprint != key.fingerprint:
                 raise TemporaryError("gpg made no key that can be encrypted to")
-            return cls(homes, public, address)
+            return cls(homes, public, key.expires_at, address)
         except BaseException:
             homes.close()
             raise

@@ -206,10 +206,10 @@ class Playground:
         """
         if self.keys is None:
             raise KeyError(person.address)
-        key = self.keys.of(person).public
-        pin = Pin(MAILBOX, person.address, key, None, "host", app.now())
+        program = self.keys.of(person)
+        pin = Pin(MAILBOX, person.address, program.public, None, "host", app.now(), program.expires_at)
         await self.service.database.transact(lambda tx: tx.pin(pin))
-        return key.spoken
+        return program.public.spoken
 
     async def arrival(self, wanted: Callable[[Arrival], bool]) -> Arrival | None:
         """The first mail that fits, when it has come; None when it does not come."""
