@@ -18,7 +18,7 @@ from mailbox_service.demo.mails import ADA, GRACE, NOOR, SECURITY, SPAMMER, Pers
 from mailbox_service.demo.performance import Performance
 
 # What the case brings into the mailboxes, and how many messages it gets.
-_TO_NOOR = ("acknowledgement", "sealed_news", "sealed_news")
+_TO_NOOR = ("acknowledgement", "key_changed", "sealed_news", "sealed_news")
 _TO_ADA = ("notice_case", "notice_message", "done", "notice_message", "changed")
 _TO_GRACE = ("notice_case", "notice_message", "changed", "notice_message", "changed")
 MESSAGES = 5

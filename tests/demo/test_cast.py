@@ -196,10 +196,10 @@ def test_everything_happens_and_nothing_is_written_beside_the_page(
         r"✓ a command that is encrypted, but not signed, changes nothing",
         r"✓ Ada's signature moves SEC-\d{4}-0004, although her mail server does not vouch for her",
         r"✓ Ada's signed command, sent once more by somebody else, changes nothing",
-        r"✓ all 57 mails of ours are signed with the key of security@demo\.example",
+        r"✓ all 58 mails of ours are signed with the key of security@demo\.example",
         r"✓ Ada's mail program decrypts the report with its subject and its file",
         r"✓ Noor Haddad's mail program decrypts the question",
-        r"✓ nothing that was written in SEC-\d{4}-0004 stands in clear in any of 81 mails",
+        r"✓ nothing that was written in SEC-\d{4}-0004 stands in clear in any of 82 mails",
         r"✓ there are four cases, with 13, 2, 1 and 5 messages",
         r"✓ in the mailbox of reporter@research\.example: acknowledgement, needs_info,\s+info_received, reproduced, "
         r"done, fix_to_verify, fix_verified, released, published,\s+resolved of SEC-\d{4}-0001\n",
@@ -255,7 +255,9 @@ def test_the_log_is_quiet_and_holds_no_addresses(
     logged = next(performance[1].glob("*/log")).read_text(encoding="utf-8")
     assert "message worked" in logged
     assert "@" not in logged
-    assert not re.search(r" (warning|error|critical) ", logged), logged
+    loud = [line for line in logged.splitlines() if re.search(r" (warning|error|critical) ", line)]
+    # When the daemon starts Ada's key is not pinned yet, and Grace never has one.
+    assert [line.count("no key is pinned to them") for line in loud] == [1, 1], loud
 
 
 def test_a_sorter_that_finds_spam_everywhere_fails_the_demo_with_what_is_missing(place: Path) -> None:
@@ -287,7 +289,7 @@ def test_a_service_that_answers_automatic_mail_fails_the_demo(place: Path) -> No
         (NO_THREADS, r"✗ the reporter has 10 mails of ours, in one thread - found: 1 subjects, 9 without a reference"),
         (NOTHING_IS_PROVEN_AND_ALL_IS_DONE, r"✗ a command that is encrypted, but not signed, .* - found: needs info"),
         (WHAT_IS_ENCRYPTED_IS_SENT_IN_CLEAR, r"✗ nothing that was written in .* - found: .*getpid.*predictable"),
-        (NOTHING_IS_SIGNED, r"✗ all 57 mails of ours are signed .* - found: \d+ are not"),
+        (NOTHING_IS_SIGNED, r"✗ all 58 mails of ours are signed .* - found: \d+ are not"),
         (SIGNATURES_PROVE_NOTHING, r"✗ Ada's signature moves .* - found: received, proven by nothing"),
         (NOTHING_CAME_BEFORE, r"✗ Ada's signed command, sent once more .* - found: needs info, and 1 mails"),
         (NO_FILES_TRAVEL, r"✗ the reporter has 0001-check-export-names\.patch, .* - found: 0 files"),
