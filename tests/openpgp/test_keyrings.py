@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from mailbox_service.adapters.openpgp import GpgDoor, Homes
+from mailbox_service.adapters.openpgp import GpgDoor, Homes, runner
 from mailbox_service.adapters.openpgp.homes import PREFIX, sweep
 from mailbox_service.adapters.openpgp.listing import _LISTING, MAX_KEY_BYTES, exported
 from mailbox_service.adapters.openpgp.ownership import bring_in, generate
@@ -369,3 +370,13 @@ def test_a_stale_lock_does_not_hold_us_up(keys: Path, place: Path) -> None:
     (keys / "pubring.kbx.lock").write_text(f"         1\n{os.uname().nodename}\n")
     with Homes.open(keys, temporary=place) as homes:
         assert GpgDoor(homes, frozenset({ADDRESS})).sign_detached(b"x")
+
+
+def test_no_core_is_dumped_and_gpg_may_still_say_so_itself() -> None:
+    """It sets the soft limit together with the hard one that it has read: were that lowered meanwhile, it would end."""
+    with subprocess.Popen(["sleep", "30"]) as process:
+        before = resource.prlimit(process.pid, resource.RLIMIT_CORE)
+        runner._limit(process.pid)
+        assert resource.prlimit(process.pid, resource.RLIMIT_CORE) == (0, before[1])
+        assert resource.prlimit(process.pid, resource.RLIMIT_AS) == (runner.MEMORY_LIMIT_BYTES,) * 2
+        process.kill()

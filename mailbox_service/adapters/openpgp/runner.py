@@ -229,12 +229,12 @@ def _gone(process: subprocess.Popen[bytes], deadline: float) -> bool:
 def _limit(pid: int) -> None:
     # From outside: code between fork and exec is not safe in a process with threads. What gpg does before this
     # takes effect is to start.
-    for kind, amount in (
-        (resource.RLIMIT_AS, MEMORY_LIMIT_BYTES),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        with suppress(ProcessLookupError, PermissionError):
-            resource.prlimit(pid, kind, (amount, amount))
+    with suppress(ProcessLookupError, PermissionError):
+        resource.prlimit(pid, resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+        # Not the hard limit: gpg sets the soft one too, together with the hard one that it has read just before. Were
+        # that lowered in between, gpg would end ("can't disable core dumps"), as it did once in some thousand runs.
+        hard = resource.prlimit(pid, resource.RLIMIT_CORE)[1]
+        resource.prlimit(pid, resource.RLIMIT_CORE, (0, hard))
 
 
 def environment(home: Path) -> dict[str, str]:
