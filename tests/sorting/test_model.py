@@ -52,7 +52,7 @@ def test_runs_weigh_both_ways_each_by_itself() -> None:
     [
         ("", DATA, "no model"),
         ("something else\n", DATA, "no model"),
-        (TEXT.replace("model 2", "model 3", 1), DATA, "another version"),
+        (TEXT.replace("model 3", "model 4", 1), DATA, "another version"),
         (TEXT[:-30], DATA, "cut short"),
         (TEXT.replace("0.7", "0.6"), DATA, "cut short or changed"),
         (TEXT, DATA[:-1], "cut short or changed"),

@@ -11,6 +11,8 @@ from mailbox_service.sorting.train.crossing import Crossed, thresholds
 from mailbox_service.sorting.train.material import Material
 
 # By source: how many reports, and the chance of the least likely one. They are spread from there to 1.
+# How much stricter than the promised one in N, by the first letter of the source.
+STRICTER = {"t": 0.4, "r": 1.5, "h": 2.0}
 HARD, REALISTIC, OLDER, CORPUS = ("t1", 400, 0.05), ("r1", 200, 0.3), ("tune", 100, 0.001), ("hackerone", 600, 0.4)
 
 
@@ -23,7 +25,7 @@ def made(*sources: tuple[str, int, float]) -> tuple[Material, Crossed]:
     own = np.array([mail.source != CORPUS[0] for mail in mails])
     material = Material(mails, np.zeros(len(mails)), own)
     material.leniency = np.ones(len(mails))
-    return material, Crossed(chance, chance * 0, chance, chance * 0)
+    return material, Crossed(chance, chance * 0, chance > 2, chance, chance * 0)
 
 
 def share_missed(material: Material, found: Crossed, source: str, at: float, spam: float, report: float) -> float:
@@ -33,19 +35,15 @@ def share_missed(material: Material, found: Crossed, source: str, at: float, spa
 
 
 @pytest.mark.parametrize("sources", [(HARD, REALISTIC, CORPUS), (("t1", 400, 0.5), ("r1", 200, 0.1), CORPUS)])
-def test_neither_kind_of_writers_loses_more_than_one_report_in_n(sources: tuple[tuple[str, int, float], ...]) -> None:
+def test_no_kind_of_source_loses_more_reports_than_it_may(sources: tuple[tuple[str, int, float], ...]) -> None:
     material, found = made(*sources)
     numbers = thresholds(material, found)
     for intent, step in (("open", 20), ("balanced", 100), ("strict", 500)):
-        shares = [
-            share_missed(
-                material, found, name, *(numbers[f"{n} {intent}"] for n in ("not_security", "spam", "spam_report"))
-            )
-            for name, *_ in sources
-        ]
+        at = [numbers[f"{name} {intent}"] for name in ("not_security", "spam", "spam_report")]
+        shares = [share_missed(material, found, name, *at) * STRICTER[name[0]] for name, *_ in sources]
         assert max(shares) <= 1 / step
         if step <= 100:
-            assert max(shares) >= 1 / step - 0.005  # and no fewer are redirected than may be
+            assert max(shares) >= 0.85 / step  # and no fewer are redirected than may be
 
 
 def test_the_older_set_sets_no_threshold_beside_the_others_but_does_alone() -> None:
@@ -63,4 +61,4 @@ def test_reports_that_look_like_spam_count_as_missed() -> None:
     found_share = share_missed(
         material, found, "t1", *(numbers[f"{n} balanced"] for n in ("not_security", "spam", "spam_report"))
     )
-    assert found_share == pytest.approx(0.01)
+    assert found_share == pytest.approx(0.01 / STRICTER["t"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mailbox_service.sorting import Outcome, Sortable, Verdict
 from mailbox_service.sorting.evaluation.labelled import Labelled, read
 from mailbox_service.sorting.learned import sorter as module
-from mailbox_service.sorting.learned.features import FeatureReader
+from mailbox_service.sorting.learned.features import FeatureReader, english
 from mailbox_service.sorting.learned.model import shipped
 from mailbox_service.sorting.learned.scoring import LIMIT, PART_DISCOUNT, Scorer
 from mailbox_service.sorting.learned.sorter import INTENTS, TrainedSorter, thresholds
@@ -178,3 +178,25 @@ def test_what_the_tables_call_a_report_is_never_spam() -> None:
         louder = Sortable(mail.subject, (*mail.texts, *[spammy] * 5), spam_marked=True, automatic=True)
         if TABLES_ALONE.sort(louder).outcome is Outcome.SECURITY:
             assert SORTER.sort(louder).outcome is not Outcome.SPAM
+
+
+@pytest.mark.parametrize(
+    ("text", "is_english"),
+    [
+        ("I changed the number in the link and saw the invoice of somebody else.", True),
+        ("Ich habe die Nummer im Link geändert und sah die Rechnung von jemand anderem.", False),
+        ("J'ai changé le numéro dans le lien et j'ai vu la facture d'un autre client.", False),
+        ("Cambié el número del enlace y vi la factura de otra persona.", False),
+        ("リンクの番号を変えたら他人の請求書が見えました。", False),
+        ("", True),
+    ],
+)
+def test_english_is_told_from_other_languages(text: str, is_english: bool) -> None:
+    look = FeatureReader().look(Sortable("", (text,)))
+    assert english(look.whole.words) is is_english
+
+
+def test_english_below_a_report_in_another_language_changes_nothing_of_its_chance() -> None:
+    report = "Ich habe die Nummer im Link geändert und sah die Rechnung von jemand anderem, mit Namen und Adresse."
+    alone, mixed = sort(report), sort(f"{report}\n\n{SUPPORT}")
+    assert mixed.security >= alone.security - 1e-9 or mixed.outcome not in MISSED

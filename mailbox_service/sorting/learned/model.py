@@ -20,7 +20,7 @@ from mailbox_service.errors import MailboxServiceError
 from mailbox_service.sorting.learned.features import RUN_BUCKETS, runs, word_hash
 
 _FIRST: Final = "mailbox-service sorter model"
-VERSION: Final = 2
+VERSION: Final = 3
 _SECTIONS: Final = ("report", "spam", "verdict", "thresholds")
 # Weights of words and runs are kept in a byte each, in steps of this much.
 WORD_STEP: Final = 0.01

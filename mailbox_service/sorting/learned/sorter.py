@@ -9,7 +9,7 @@ from typing import Final
 
 from mailbox_service.sorting import Outcome, Reason, Sortable, Verdict
 from mailbox_service.sorting.hints import POSTSCRIPT
-from mailbox_service.sorting.learned.features import FeatureReader, Look
+from mailbox_service.sorting.learned.features import FeatureReader, Look, english
 from mailbox_service.sorting.learned.model import Model, shipped
 from mailbox_service.sorting.learned.scoring import LIMIT, REPORT, SPAM, Scorer, Scores
 from mailbox_service.sorting.lexical import LexicalSorter
@@ -116,7 +116,8 @@ class TrainedSorter:
         verdict = self._model.verdict
         spam = verdict["spam bias"] + verdict["spam share"] * scores.spam
         spam += SPAM_MARKED * mail.spam_marked + AUTOMATIC * mail.automatic
-        return _probability(verdict["report bias"] + verdict["report share"] * scores.report), _probability(spam)
+        share, bias = _calibration(scores)
+        return _probability(verdict[bias] + verdict[share] * scores.report), _probability(spam)
 
     def _outcome(self, security: float, spam: float) -> Outcome:
         """What the chances say, before the tables and the rules on what could not be read have spoken."""
@@ -158,7 +159,7 @@ class TrainedSorter:
     ) -> tuple[Reason, ...]:
         """The heaviest, both ways; equal weights in the order of their labels."""
         verdict = self._model.verdict
-        share = verdict["report share"]
+        share = verdict[_calibration(scores)[0]]
         for_it, against = self._scorer.heaviest(scores.loudest, REPORT, REASON_FROM / share, REASONS_EACH)
         reasons = [Reason(_label(name), SECURITY, weight * share) for weight, name in for_it]
         reasons += [Reason(_label(name), NOT_SECURITY, -weight * share) for weight, name in against]
@@ -174,6 +175,12 @@ class TrainedSorter:
         extra = [Reason(f"signal: {label}", towards, weight) for label, towards, weight, met in marks if met]
         reasons.sort(key=_order)
         return tuple(sorted([*extra, *reasons[: REASON_LIMIT - len(extra)]], key=_order))
+
+
+def _calibration(scores: Scores) -> tuple[str, str]:
+    """The names of the numbers by which a score becomes a chance: by the language of what decided."""
+    language = "english" if english(scores.loudest.words) else "other"
+    return f"report share {language}", f"report bias {language}"
 
 
 def _order(reason: Reason) -> tuple[float, str]:

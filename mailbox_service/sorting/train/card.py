@@ -32,7 +32,8 @@ tests/data/sorting/mailbox.jsonl` (install the extra `train`); `DIR` holds `clas
 same bytes. How the sorter works, and what it reached on the judging part of the mailbox set, is in
 [sorting.md](sorting.md).
 
-A linear model over distinct words, runs of three to five letters, groups of kindred words of 37 languages
+A linear model over distinct words, runs of three to five letters (of the corpora's texts those of the words that are
+learned themselves), groups of kindred words of 37 languages
 (`training/kindred.txt`), and the marks of the hand-made tables. Words from the corpora are in at least five texts of at
 least two sources, never in mail alone, and no names and no parts of addresses; words of the project's own mailbox sets
 are in at least two mails. Groups and marks are tables that are not learned from the texts; a term of the hand-made
@@ -44,11 +45,11 @@ _REACHED: Final = """
 ## What it reaches on mails not seen
 
 Six folds; each mail was sorted, with all rules, by a model trained without any mail of its project (corpora) or writer
-(sets). t1 to t11 were written to be hard, r1 to r4 as a mailbox receives it. The thresholds come from the scores of
-these same mails: at most one report in N is missed of t1 to t11, and of r1 to r4, and one in 1.5 N of the corpora
-without sbrbench. So the share missed is what they were set to, and only the share redirected is a finding. No threshold
-comes from the sources tune, judge, blind and round-4 to round-7: the tables behind the marks were tuned on their mails,
-and their rows flatter. `missed`: reports called *not security* or *spam*; `redirected`: mail that is no security
+(sets). t1 to t12 were written to be hard, r1 to r16 as a mailbox receives it. The thresholds come from the scores of
+these same mails: at most one report in 1.5 N is missed of r1 to r16, one in 0.4 N of t1 to t12, and one in 2 N of the
+corpora without sbrbench. So the share missed is what they were set to, and only the share redirected is a finding. No
+threshold comes from the sources tune, judge, blind and round-4 to round-7: the tables behind the marks were tuned on
+their mails, and their rows flatter. `missed`: reports called *not security* or *spam*; `redirected`: mail that is no security
 matter, and called so.
 """
 _TAIL: Final = """
@@ -78,8 +79,8 @@ def written(material: Material, judged: Mapping[str, list[Judged]], model: Model
         lines.append(f"### Intent `{intent}`: at most one report in {INTENTS[intent]} missed\n")
         lines.append("| source | reports missed | redirected | spam caught |\n| --- | --- | --- | --- |")
         lines += [_row(source, mails, {source}) for source in sources]
-        lines.append(_row("**t1 to t11**", mails, {source for source in sources if numbered(source, "t")}))
-        lines.append(_row("**r1 to r4**", mails, {source for source in sources if numbered(source, "r")}))
+        lines.append(_row("**t1 to t12**", mails, {source for source in sources if numbered(source, "t")}))
+        lines.append(_row("**r1 to r16**", mails, {source for source in sources if numbered(source, "r")}))
         lines.append(_row("**all sets**", mails, ours))
         lines.append(_row("**all corpora**", mails, set(sources) - ours))
         lines.append("")

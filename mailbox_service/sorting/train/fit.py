@@ -21,7 +21,7 @@ PRIOR_PAIRS: Final = 30.0
 BY_HAND: Final = 0.2
 # A text of the corpora counts as so much of a mail of the mailbox sets: it is not what a mailbox receives. Reports
 # count more, so that none of their kind is missed.
-CORPORA_REPORT: Final = 0.1
+CORPORA_REPORT: Final = 0.3
 CORPORA_OTHER: Final = 0.02
 CORPORA_SPAM: Final = 0.2
 
@@ -57,7 +57,7 @@ def logistic(x: Any, y: Any, counts: Any, prior: Any, middle: Any = 0.0) -> Fit:
 def fitted(material: Material, chosen: Any, label: str) -> Fit:
     """The weights that tell whole mails of `label` from all others, learned from the chosen mails."""
     rows = np.flatnonzero(chosen)
-    x = material.whole[rows]
+    x = material.learned[rows]
     columns = np.flatnonzero(np.diff(x.tocsc().indptr))
     y = material.labelled(label)[rows]
     share = np.where(y == 1, CORPORA_REPORT, CORPORA_OTHER) if label == "security" else CORPORA_SPAM

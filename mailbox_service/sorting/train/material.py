@@ -14,7 +14,7 @@ import scipy.sparse as sparse
 
 from mailbox_service.sorting import Sortable
 from mailbox_service.sorting.evaluation.labelled import Labelled, read
-from mailbox_service.sorting.learned.features import RUN_BUCKETS, FeatureReader, Part, runs, scale
+from mailbox_service.sorting.learned.features import RUN_BUCKETS, FeatureReader, Part, english, runs, scale
 from mailbox_service.sorting.learned.sorter import TABLES
 from mailbox_service.sorting.lexical import LexicalSorter
 from mailbox_service.sorting.tables import Hit
@@ -53,9 +53,12 @@ class Material:
     own: Any  # by mail: of the mailbox sets, not of the corpora
     names: list[str] = field(default_factory=list)
     columns: Columns = field(init=False)
-    whole: Any = None  # mails x columns
-    parts: Any = None  # parts x columns
+    learned: Any = None  # mails x columns: what may be learned of them
+    whole: Any = None  # mails x columns: as the sorter reads them
+    parts: Any = None  # parts x columns, in the same way
     mail_of: Any = None  # by part
+    english: Any = None  # by mail: is it in English?
+    english_parts: Any = None  # by part
     leniency: Any = None  # by mail: what the hand-made tables make of a threshold
     by_hand: dict[str, Hit] = field(default_factory=dict)  # by the name of a mark: what the tables say of it
 
@@ -129,10 +132,13 @@ def build(material: Material, kindred: Kindred) -> None:
     columns = Columns(kindred, usable, {mark for mark, count in marks.items() if count >= _OWN_MAILS})
     material.names, material.columns = columns.names, columns
     own = [bool(mine) for mine in material.own]
-    material.whole = columns.rows([look.whole for look in looks], own)
+    material.learned = columns.rows([look.whole for look in looks], own)
+    material.whole = columns.rows([look.whole for look in looks], [True] * len(looks))
     parts = [(number, part) for number, look in enumerate(looks) for part in look.parts]
     material.mail_of = np.array([number for number, _ in parts])
-    material.parts = columns.rows([part for _, part in parts], [own[number] for number, _ in parts])
+    material.english = np.array([english(look.whole.words) for look in looks])
+    material.english_parts = np.array([english(part.words) for _, part in parts])
+    material.parts = columns.rows([part for _, part in parts], [True] * len(parts))
 
 
 class Columns:
@@ -149,14 +155,15 @@ class Columns:
         self._word: dict[tuple[str, bool], list[int]] = {}
 
     def of_word(self, word: str, own: bool) -> list[int]:
-        """The columns of a word; runs of letters are learned from our `own` mails only."""
+        """The columns of a word; runs of letters are learned from our `own` mails, and of the corpora from the words
+        that may be learned themselves."""
         found = self._word.get((word, own))
         if found is None:
             found = [self._numbers[name] for name in (f"w:{word}",) if name in self._numbers]
             kin = self._kindred.of.get(word)
             if kin is not None:
                 found += [self._numbers[f"k:{kin[0]}"], self._numbers[f"K:{kin[1]}"]]
-            if own:
+            if own or f"w:{word}" in self._numbers:
                 found += [self.runs + bucket for bucket in runs(word)]
             self._word[word, own] = found
         return found
