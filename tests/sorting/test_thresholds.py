@@ -41,9 +41,9 @@ def test_no_kind_of_source_loses_more_reports_than_it_may(sources: tuple[tuple[s
     for intent, step in (("open", 20), ("balanced", 100), ("strict", 500)):
         at = [numbers[f"{name} {intent}"] for name in ("not_security", "spam", "spam_report")]
         shares = [share_missed(material, found, name, *at) * STRICTER[name[0]] for name, *_ in sources]
-        assert max(shares) <= 1 / step
+        assert max(shares) <= 1 / step + 1e-9
         if step <= 100:
-            assert max(shares) >= 0.85 / step  # and no fewer are redirected than may be
+            assert max(shares) >= 0.7 / step  # and no fewer are redirected than may be
 
 
 def test_the_older_set_sets_no_threshold_beside_the_others_but_does_alone() -> None:

@@ -49,8 +49,8 @@ Six folds; each mail was sorted, with all rules, by a model trained without any 
 these same mails: at most one report in 1.5 N is missed of r1 to r16, one in 0.4 N of t1 to t12, and one in 2 N of the
 corpora without sbrbench. So the share missed is what they were set to, and only the share redirected is a finding. No
 threshold comes from the sources tune, judge, blind and round-4 to round-7: the tables behind the marks were tuned on
-their mails, and their rows flatter. `missed`: reports called *not security* or *spam*; `redirected`: mail that is no security
-matter, and called so.
+their mails, and their rows flatter. `missed`: reports called *not security* or *spam*; `redirected`: mail that is no
+security matter, and called so.
 """
 _TAIL: Final = """
 ## Blind spots
