@@ -115,6 +115,17 @@ def test_marks_of_the_provider_make_spam_likelier() -> None:
     assert SORTER.sort(Sortable("Invoice", (SUPPORT,), automatic=True)).spam > plain.spam
 
 
+@pytest.mark.parametrize("subject", ["", "finding", "Hello"])
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_mail_that_says_too_little_is_neither_redirected_nor_spam(subject: str, marked: bool) -> None:
+    vague = "I attach what I found in your product. Please look."
+    assert SORTER.sort(Sortable(subject, (vague,), spam_marked=marked)).outcome is Outcome.UNSURE
+
+
+def test_a_short_request_that_is_understood_is_redirected_all_the_same() -> None:
+    assert sort("How do I install it with docker?").outcome is Outcome.NOT_SECURITY
+
+
 def test_invisible_characters_and_compatibility_forms_hide_nothing() -> None:
     plain = sort("There is an sql injection in the search. XSS too.")
     assert sort("There is an sql inj\u200bection in the search. ＸＳＳ too.").security == plain.security

@@ -30,11 +30,14 @@ ENCRYPTED: Final = 8.0
 # A text of which less than this share of the words is known is in a language the model knows too little of.
 KNOWN_SHARE: Final = 0.5
 KNOWN_FROM_WORDS: Final = 5
+# Fewer distinct words say nothing, unless the hand-made tables understood them: "I attach what I found. Please look."
+SAID_FROM_WORDS: Final = 12
 INTENTS: Final = ("balanced", "strict", "open")
 # How far below the threshold the chance must lie, by what the hand-made tables alone make of the mail: where they see a
 # report, nothing is redirected; where they understood what it asks for, more is.
 TABLES_SECURITY: Final = 0.4  # from this chance on they decide that it is one
 TABLES: Final = {Outcome.SECURITY: 0.0, Outcome.UNSURE: 1.0, Outcome.SPAM: 1.0, Outcome.NOT_SECURITY: 1.25}
+_UNCLEAR: Final = (Outcome.UNSURE, Outcome.SECURITY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,8 @@ class TrainedSorter:
         words = look.whole.words
         if not words:
             return "no readable text"
+        if len(words) < SAID_FROM_WORDS and self._tables.judged(mail, look.reading).outcome in _UNCLEAR:
+            return "too little is said"
         if len(words) >= KNOWN_FROM_WORDS and self._scorer.share_known(words) < KNOWN_SHARE:
             return "a language the model does not know"
         if any(POSTSCRIPT.search(text) for text in look.reading.texts):
