@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
 from mailbox_service.adapters.database.storage import Database
 from mailbox_service.adapters.openpgp import GpgDoor
-from mailbox_service.adapters.openpgp.ownership import generate
 from mailbox_service.core.message import parse
 from mailbox_service.core.openpgp import Encrypted, Signed, read
 from mailbox_service.services.correspondence import Correspondence
@@ -21,15 +20,10 @@ from tests.end_to_end.openpgp_people import Correspondent
 from tests.openpgp.keys import People, Person
 from tests.openpgp.test_sealed_answers import GRACE, said
 from tests.openpgp.test_sealed_cases import JANE, opened, stored
-from tests.openpgp.test_sealing import ADA, ADDRESS, keyrings, ours, pinned
+from tests.openpgp.test_sealing import ADA, door, ours, pinned
 from tests.services.bench import BOX, KEY, Bench, changed, letter
 
-
-@pytest.fixture(scope="module")
-def door() -> Iterator[GpgDoor]:
-    with keyrings() as homes:
-        generate(homes, "Example security", ADDRESS, "2y")
-        yield GpgDoor(homes, frozenset({ADDRESS}))
+__all__ = ["door"]  # fixtures
 
 
 @pytest.fixture(scope="module")
@@ -192,16 +186,23 @@ async def test_a_key_that_came_with_the_report_is_told_to_the_maintainers_and_wi
             assert parse(news[0]).subject == "Re: [SEC-2026-0001] Your report to Example"
 
 
-async def test_a_renewed_key_in_a_mail_signed_by_the_old_one_is_told_by_both_ways(
-    house: Bench, door: GpgDoor, ada: Person, jane: Person, people: People
-) -> None:
-    pinned(house, ADA, ada.public)
+async def with_another_key(
+    house: Bench, door: GpgDoor, jane: Person, people: People
+) -> tuple[Person, Correspondent, bytes]:
+    """Jane has reported, with her key; then a second key of hers, and her answer by it."""
     writer = correspondent(jane, door)
     await house.post(writer.seal(writer.write("The cage."), offer=True))
     (acknowledgement,) = (data for to, data in await sent(house) if to == JANE)
     later = known(people.join(f"Jane <{JANE}>"), door)
     successor = correspondent(later, door)
-    mail = successor.write("My new key.", answering=writer.receive(acknowledgement), quote=False)
+    return later, successor, successor.write("My new key.", answering=writer.receive(acknowledgement), quote=False)
+
+
+async def test_a_renewed_key_in_a_mail_signed_by_the_old_one_is_told_by_both_ways(
+    house: Bench, door: GpgDoor, ada: Person, jane: Person, people: People
+) -> None:
+    pinned(house, ADA, ada.public)
+    later, successor, mail = await with_another_key(house, door, jane, people)
     await house.post(successor.seal(mail, by=jane, offer=True))
     out = await sent(house)
     old = one(out, JANE, encrypted_to(jane))
@@ -218,12 +219,7 @@ async def test_a_key_that_another_one_did_not_sign_is_told_without_its_fingerpri
     house: Bench, door: GpgDoor, ada: Person, jane: Person, people: People
 ) -> None:
     pinned(house, ADA, ada.public)
-    writer = correspondent(jane, door)
-    await house.post(writer.seal(writer.write("The cage."), offer=True))
-    (acknowledgement,) = (data for to, data in await sent(house) if to == JANE)
-    later = known(people.join(f"Jane <{JANE}>"), door)
-    successor = correspondent(later, door)
-    mail = successor.write("My new key.", answering=writer.receive(acknowledgement), quote=False)
+    later, successor, mail = await with_another_key(house, door, jane, people)
     await house.post(successor.seal(mail, offer=True))
     out = dict(await sent(house))
     assert JANE not in out

@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
 from mailbox_service.adapters.database.storage import Database
 from mailbox_service.adapters.openpgp import GpgDoor
-from mailbox_service.adapters.openpgp.ownership import generate
 from mailbox_service.core.message import parse
 from mailbox_service.core.message.extraction import attached_files
 from mailbox_service.core.openpgp import Signed, read
-from tests.openpgp.keys import People, Person
-from tests.openpgp.test_sealed_cases import CANARY, JANE, newest, opened, secret_mail, stored, written
-from tests.openpgp.test_sealing import ADA, ADDRESS, keyrings, ours, pinned
+from tests.openpgp.keys import Person
+from tests.openpgp.test_sealed_cases import CANARY, JANE, ada, jane, newest, opened, secret_mail, stored, written
+from tests.openpgp.test_sealing import ADA, door, pinned
 from tests.services.bench import BOX, Bench, changed, letter
+
+__all__ = ["ada", "door", "jane"]  # fixtures
 
 GRACE = "grace@example.org"
 CVE = "CVE-2026-4711"
-
-
-@pytest.fixture(scope="module")
-def door() -> Iterator[GpgDoor]:
-    with keyrings() as homes:
-        generate(homes, "Example security", ADDRESS, "2y")
-        yield GpgDoor(homes, frozenset({ADDRESS}))
-
-
-@pytest.fixture(scope="module")
-def ada(people: People, door: GpgDoor) -> Person:
-    person = people.join(f"Ada <{ADA}>")
-    person.know(ours(door))
-    return person
-
-
-@pytest.fixture(scope="module")
-def jane(people: People, door: GpgDoor) -> Person:
-    person = people.join(f"Jane <{JANE}>")
-    person.know(ours(door))
-    return person
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from email import policy
 from email.message import EmailMessage
@@ -14,7 +13,6 @@ import sqlalchemy as sa
 from mailbox_service.adapters.database.storage import Database
 from mailbox_service.adapters.database.tables import metadata
 from mailbox_service.adapters.openpgp import GpgDoor
-from mailbox_service.adapters.openpgp.ownership import generate
 from mailbox_service.core.composition import OutFile, Outgoing
 from mailbox_service.core.message import parse
 from mailbox_service.core.message.extraction import attached_files
@@ -23,19 +21,14 @@ from mailbox_service.services.ports import CaseId, MessageId
 from mailbox_service.services.ports.openpgp import Pin
 from tests.database.setting import NOW
 from tests.openpgp.keys import People, Person
-from tests.openpgp.test_sealing import ADA, ADDRESS, keyrings, ours, pinned
+from tests.openpgp.test_sealing import ADA, ADDRESS, door, ours, pinned
 from tests.services.bench import BOX, TRUSTED, Bench, changed, letter
+
+__all__ = ["door"]  # fixtures
 
 JANE = "jane@research.example"
 CANARY = "Kanarienvogel"
 PROOF = f"Authentication-Results: {TRUSTED}; dmarc=pass header.from="
-
-
-@pytest.fixture(scope="module")
-def door() -> Iterator[GpgDoor]:
-    with keyrings() as homes:
-        generate(homes, "Example security", ADDRESS, "2y")
-        yield GpgDoor(homes, frozenset({ADDRESS}))
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
 from mailbox_service.adapters.database.storage import Database
 from mailbox_service.adapters.openpgp import GpgDoor
-from mailbox_service.adapters.openpgp.ownership import generate
 from mailbox_service.core.composition import OutFile
 from mailbox_service.core.gpg.status import DecryptionFlaw
 from mailbox_service.core.message import parse
@@ -19,20 +18,15 @@ from mailbox_service.services.ports.openpgp import NotOpened, Opened, Pin, Publi
 from tests.database.setting import NOW
 from tests.openpgp.keys import People, Person
 from tests.openpgp.test_sealed_cases import CANARY, JANE, newest, opened, secret_mail, stored, written
-from tests.openpgp.test_sealing import ADA, ADDRESS, keyrings, ours, pinned
+from tests.openpgp.test_sealing import ADA, door, ours, pinned
 from tests.services.bench import BOX, Bench, changed
+
+__all__ = ["door"]  # fixtures
 
 KIM, FRIEND, GRACE = "kim@lab.example", "friend@elsewhere.example", "grace@example.org"
 REF = "SEC-2026-0001"
 PROOF = OutFile("proof.txt", f"{CANARY} proof".encode())
 CAGE = OutFile("cage.bin", f"{CANARY}\x00bars".encode())
-
-
-@pytest.fixture(scope="module")
-def door() -> Iterator[GpgDoor]:
-    with keyrings() as homes:
-        generate(homes, "Example security", ADDRESS, "2y")
-        yield GpgDoor(homes, frozenset({ADDRESS}))
 
 
 @pytest.fixture(scope="module")

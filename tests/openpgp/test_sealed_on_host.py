@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from mailbox_service.adapters.database.storage import Database
 from mailbox_service.adapters.openpgp import GpgDoor
-from mailbox_service.adapters.openpgp.ownership import generate
 from mailbox_service.core.message.extraction import attached_files
 from mailbox_service.errors import Refused
 from mailbox_service.services.conversation.on_host import Done, carry_out_on_host
@@ -17,49 +14,14 @@ from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.kept import reread
 from mailbox_service.services.ports import CaseId, Transaction
 from tests.openpgp.keys import People, Person
-from tests.openpgp.test_sealed_answers import GRACE, named, nowhere, said
-from tests.openpgp.test_sealed_cases import CANARY, JANE, newest, opened, secret_mail, written
-from tests.openpgp.test_sealing import ADA, ADDRESS, keyrings, ours, pinned
-from tests.services.bench import BOX, KEY, Bench, changed
+from tests.openpgp.test_sealed_answers import GRACE, house, named, nowhere, said
+from tests.openpgp.test_sealed_cases import CANARY, JANE, ada, jane, newest, opened, written
+from tests.openpgp.test_sealing import ADA, door, keyless, ours, pinned
+from tests.services.bench import BOX, KEY, Bench
+
+__all__ = ["ada", "door", "house", "jane", "keyless"]  # fixtures
 
 REF, SECOND, UPSTREAM = "SEC-2026-0001", "jane@work.example", "dev@upstream.example"
-
-
-@pytest.fixture(scope="module")
-def door() -> Iterator[GpgDoor]:
-    with keyrings() as homes:
-        generate(homes, "Example security", ADDRESS, "2y")
-        yield GpgDoor(homes, frozenset({ADDRESS}))
-
-
-@pytest.fixture
-def keyless() -> Iterator[GpgDoor]:
-    with keyrings() as homes:
-        yield GpgDoor(homes, frozenset({ADDRESS}))
-
-
-@pytest.fixture(scope="module")
-def ada(people: People, door: GpgDoor) -> Person:
-    person = people.join(f"Ada <{ADA}>")
-    person.know(ours(door))
-    return person
-
-
-@pytest.fixture(scope="module")
-def jane(people: People, door: GpgDoor) -> Person:
-    person = people.join(f"Jane <{JANE}>")
-    person.know(ours(door))
-    return person
-
-
-@pytest.fixture
-async def house(database: Database, door: GpgDoor, ada: Person, jane: Person) -> Bench:
-    """A case of Jane's that came encrypted. Ada's key is pinned; neither Grace's nor Jane's is."""
-    house = Bench(database, mailbox=changed(openpgp=True), doors={BOX.name: door})
-    pinned(house, ADA, ada.public)
-    await house.post(secret_mail(jane, JANE, door, f"{CANARY} text"))
-    await house.deliver()
-    return house
 
 
 def on_host(house: Bench, door: GpgDoor, *lines: str, text: str = "") -> Done:
