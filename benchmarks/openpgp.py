@@ -39,11 +39,11 @@ from mailbox_service.adapters.openpgp import GpgDoor, Homes
 from mailbox_service.adapters.openpgp.ownership import generate
 from mailbox_service.core.composition import Outgoing
 from mailbox_service.core.openpgp import encrypted, payload, signed
+from mailbox_service.services.opener import AT_ONCE
 from mailbox_service.services.ports.openpgp import Pin, PublicKey
 from tests.peers.dovecot import free_port
 
 MAINTAINERS = (1, 3, 10)
-THREADS = 4  # as services/opener.py
 HEALTH_MS, BLOCKED_MS, ACKNOWLEDGED_MS = 100.0, 100.0, 1000.0
 ASKED_EVERY_SECONDS = 0.05
 PATIENCE_SECONDS = 300.0
@@ -156,10 +156,10 @@ def gpg(home: Path, *words: str, data: bytes = b"") -> bytes:
 
 
 def rate(work: Callable[[PublicKey], object], keys: Sequence[PublicKey], rounds: int) -> float:
-    """Mails a second, `THREADS` at a time."""
+    """Mails a second, `AT_ONCE` at a time."""
 
     async def all_of_them() -> None:
-        places = asyncio.Semaphore(THREADS)
+        places = asyncio.Semaphore(AT_ONCE)
 
         async def one(key: PublicKey) -> None:
             async with places:
