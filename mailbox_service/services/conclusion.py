@@ -499,8 +499,10 @@ class _Desk:
         if decision.routing.disposition is not Disposition.CASE:
             return
         opened = understood.content is not None and understood.content.openness is Openness.OPENED
-        known = opened or understood.authentication.result is AuthResult.PASS
-        taken = take_key(tx, decision.mailbox, case, understood, known=known, now=self.now)
+        authenticated = understood.authentication.result is AuthResult.PASS
+        taken = take_key(
+            tx, decision.mailbox, case, understood, authenticated=authenticated, opens=opened, now=self.now
+        )
         writes.journal += taken.journal
         remark = taken.remark
         # The notices of a sealed case are told it when they are composed (services/sealing).

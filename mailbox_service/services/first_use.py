@@ -31,27 +31,38 @@ NOTHING = Taken()
 
 
 def take_key(
-    tx: Transaction, mailbox: Mailbox, case: CaseId, understood: Understood, *, known: bool, now: datetime
+    tx: Transaction,
+    mailbox: Mailbox,
+    case: CaseId,
+    understood: Understood,
+    *,
+    authenticated: bool,
+    opens: bool = False,
+    now: datetime,
 ) -> Taken:
     """Pin the key that a reporter of `case` offers with their mail, where it may be.
 
-    `known`: the mail opens the case, encrypted, or its author is authenticated. In a case that exists, anybody can
-    encrypt to us under the reporter's address; a token alone must not put a stranger's key in the reporter's place.
+    `authenticated`: the author of the mail is; `opens`: it opens the case, encrypted. In a case that exists, anybody
+    can encrypt to us under the reporter's address; a token alone must not put a stranger's key in the reporter's place.
+    What stands outside of encryption and signature counts for an authenticated author only, and follows no other key.
     """
     content, address = understood.content, understood.sender_key
     if content is None or not address or mailbox.is_maintainer(address) or address in mailbox.own_addresses:
         return NOTHING
-    fitting = [key for key in content.offered if address in key.facts.addresses and key.facts.can("e")]
+    inside = bool(content.offered)
+    keys = content.offered or content.offered_outside
+    fitting = [key for key in keys if address in key.facts.addresses and key.facts.can("e")]
     if len(fitting) != 1:
         return NOTHING
     offered = fitting[0]
     pinned = next((pin for pin in tx.pins(mailbox.name, case) if pin.address.lower() == address), None)
     if pinned is None:
+        known = authenticated or (opens and inside)
         return _pinned(tx, mailbox, case, address, offered, FIRST_USE, now) if known else NOTHING
     if pinned.key.fingerprint == offered.key.fingerprint:
         return NOTHING
     by = content.signature.fingerprint if isinstance(content.signature, Verified) else ""
-    if by == pinned.key.fingerprint:
+    if inside and by == pinned.key.fingerprint:
         return _pinned(tx, mailbox, case, address, offered, SUCCESSOR, now, pinned.key)
     return Taken(remark=f"Another key of the reporter, {offered.key.fingerprint}, was offered; it is not used.")
 

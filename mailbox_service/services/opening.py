@@ -72,7 +72,9 @@ class Content:
     why: str = ""  # a constant of ours: why closed, or why nothing could be verified
     signed_digest: str = ""  # what a verified signature is known by: signed bytes, signer and moment; SHA-256 in hex
     data_digest: str = ""  # of the ciphertext (core/openpgp, EncryptedMessage.data_digest), in hex
-    offered: tuple[OfferedKey, ...] = ()  # keys that came along; inside of the encryption if there was one
+    offered: tuple[OfferedKey, ...] = ()  # keys that came along in `entity`: inside of the encryption or signature
+    # Where there are none of these: what stands elsewhere in the mail, and anybody on the way may have put there.
+    offered_outside: tuple[OfferedKey, ...] = ()
     first: MessageId | None = None  # the message in which the same ciphertext, or the same signature, came first
     pins: tuple[Pin, ...] = field(
         default=(), repr=False
@@ -96,6 +98,7 @@ class Content:
             signature=_UNSIGNED,
             signed_digest="",
             offered=(),
+            offered_outside=(),
             why=CAME_BEFORE,
             first=first,
             remarks=(*self.remarks, f"{CAME_BEFORE}, in message {int(first)}; it is not opened"),
@@ -164,8 +167,13 @@ def look(
     content = looking.content()
     if not offers or content.openness in UNREAD:
         return content
-    inside = content.openness is Openness.OPENED
-    return replace(content, offered=_examined(_candidates(content.entity if inside else raw, outer, inside), door))
+    inside = _examined(attached_keys(content.entity), door)
+    if inside:
+        return replace(content, offered=inside)
+    field = offered_key(outer)
+    # What lies beside a ciphertext is no attachment of what was written.
+    beside = [] if content.openness is Openness.OPENED else attached_keys(raw)
+    return replace(content, offered_outside=_examined([*([field.key] if field is not None else []), *beside], door))
 
 
 @dataclass(slots=True)
@@ -266,19 +274,11 @@ def _signature_digest(signature: Verified | NotVerified, signed: bytes) -> str:
     return digest.hexdigest()
 
 
-def _candidates(data: bytes, outer: ParsedMessage, inside: bool) -> list[CandidateKey]:
-    """An Autocrypt field stands outside of the encryption, where anybody on the way may have put it."""
-    offer = None if inside else offered_key(outer)
-    found = {key.octets: key for key in ((offer.key,) if offer is not None else ())}
-    found |= {key.octets: key for key in attached_keys(data)}
-    return list(found.values())[:EXAMINED]
-
-
 def _examined(candidates: Sequence[CandidateKey], door: OpenPgp) -> tuple[OfferedKey, ...]:
     found: dict[str, OfferedKey] = {}
-    for candidate in candidates:
+    for octets in list(dict.fromkeys(candidate.octets for candidate in candidates))[:EXAMINED]:
         try:
-            found |= {key.key.fingerprint: key for key in door.examine(candidate.octets)}
+            found |= {key.key.fingerprint: key for key in door.examine(octets)}
         except KeyRefused:
             continue  # it is no key that anybody could use
     return tuple(found.values())

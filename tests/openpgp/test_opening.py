@@ -146,18 +146,22 @@ def test_without_a_door_a_mail_is_what_it_is_outside(ours: PublicKey, bob: Perso
     assert seen(b"From: bob@y.example\r\n\r\nHello\r\n", None).openness is Openness.CLEAR
 
 
-def test_a_key_that_came_inside_is_offered_and_one_outside_is_not(door: GpgDoor, ours: PublicKey, bob: Person) -> None:
+def test_a_key_that_came_inside_is_told_from_one_outside(door: GpgDoor, ours: PublicKey, bob: Person) -> None:
     field = ": ".join(header_field(BOB, bob.public.data)).encode()
     raw = sealed(bob, ours)
-    assert seen(field + b"\r\n" + raw, door).offered == ()
+    outside = seen(field + b"\r\n" + raw, door)
+    assert outside.offered == () and [k.key.fingerprint for k in outside.offered_outside] == [bob.fingerprint]
     attached = (
         b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nHello\r\n--b\r\n"
         b"Content-Type: application/pgp-keys; name=key.asc\r\nContent-Disposition: attachment; filename=key.asc\r\n\r\n"
         + bob.gpg("--armor", "--export", bob.fingerprint)
         + b"\r\n--b--\r\n"
     )
-    offered = seen(sealed(bob, ours, inner=attached), door).offered
+    content = seen(field + b"\r\n" + sealed(bob, ours, inner=attached), door)
+    assert content.offered_outside == ()
+    offered = content.offered
     assert [key.facts.fingerprint for key in offered] == [bob.fingerprint]
     assert offered[0].facts.can("e") and BOB in offered[0].facts.addresses
     clear = field + b"\r\nFrom: bob@y.example\r\n\r\nHello\r\n"
-    assert [key.key.fingerprint for key in seen(clear, door).offered] == [bob.fingerprint]
+    assert seen(clear, door).offered == ()
+    assert [key.key.fingerprint for key in seen(clear, door).offered_outside] == [bob.fingerprint]

@@ -108,6 +108,43 @@ async def test_a_new_key_comes_with_a_signature_of_the_former_one(
     assert house.events("SEC-2026-0001").count("key_pinned") == 2
 
 
+def autocrypt(key: Person) -> bytes:
+    return ": ".join(header_field(JANE, key.public.data)).encode() + b"\r\n"
+
+
+async def test_a_signature_vouches_for_no_key_that_stands_outside_of_it(
+    house: Bench, door: GpgDoor, jane: Person, people: People
+) -> None:
+    """Whoever sees a signed mail before us can put a key of their own beside what is signed."""
+    other, who = people.join(f"Jane <{JANE}>"), writer(jane, door)
+    await started(house, who)
+    mail = who.write("All as before.", answering=who.newest())
+    for forged in (who.sign(mail), who.seal(mail)):
+        await house.post(autocrypt(other) + forged)
+        assert in_use(house) == [(jane.fingerprint, "first use")]
+        told = str(house.context(house.mails("notice_message")[-1]))
+        assert f"Another key of the reporter, {other.fingerprint}, was offered" in told
+
+
+@pytest.mark.parametrize("proven", [True, False])
+async def test_a_key_outside_of_the_encryption_is_its_authors_where_the_server_vouches_for_them(
+    house: Bench, door: GpgDoor, jane: Person, proven: bool
+) -> None:
+    """K-9 and FairEmail send the Autocrypt field outside only."""
+    who = writer(jane, door)
+    mail = autocrypt(jane) + who.seal(who.write(f"{CANARY} sings."), sign=False)
+    await house.post(mail if proven else mail.replace(b"dmarc=pass", b"dmarc=none"))
+    assert in_use(house) == ([(jane.fingerprint, "first use")] if proven else [])
+
+
+async def test_a_key_inside_of_the_encryption_goes_before_one_outside(
+    house: Bench, door: GpgDoor, jane: Person, people: People
+) -> None:
+    other, who = people.join(f"Jane <{JANE}>"), writer(jane, door)
+    await house.post(autocrypt(other) + who.seal(who.write(f"{CANARY} sings."), sign=False, offer=True))
+    assert in_use(house) == [(jane.fingerprint, "first use")]
+
+
 async def test_both_sides_are_shown_which_key_came_along(
     house: Bench, door: GpgDoor, jane: Person, people: People
 ) -> None:

@@ -91,7 +91,9 @@ def hear(
 def _take_key(said: Said, record: CaseRecord, speaker: Speaker, letters: Letters) -> str:
     """Pin a key that came with the mail, where it may be, and tell of it; or a line about one that may not."""
     tx, now = letters.tx, letters.now
-    taken = take_key(tx, said.mailbox, record.id, said.understood, known=speaker.evidence.authenticated, now=now)
+    taken = take_key(
+        tx, said.mailbox, record.id, said.understood, authenticated=speaker.evidence.authenticated, now=now
+    )
     tx.add_journal(list(taken.journal), now)
     if taken.pinned is not None:
         pin = taken.pinned
