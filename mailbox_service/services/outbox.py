@@ -146,23 +146,32 @@ class Outbox:
         self._waiting.ring()
 
     def send_along(self) -> Callable[[Transaction], Callable[[], None]] | None:
-        """Where a lane has nothing to do: T4 for whoever puts mails into the outbox, as the last step of the very
-        transaction, which saves one. What that returns is called after the commit, and has them sent.
+        """Where a lane has nothing to do: T4 and T5 of first answers, for whoever puts mails into the outbox to take as
+        the last steps of that very transaction, which saves two. What they return is called after the commit, and has
+        the answers sent; the other mails wait until these are out.
         """
         if not self._idle or self._handed_over or self._stopped.is_set():
             return None
         now, names = self._timing.clock(), self._served
 
-        def claim_too(tx: Transaction) -> Callable[[], None]:
-            claimed = self._claimed(tx, now, names)
+        def answer_too(tx: Transaction) -> Callable[[], None]:
+            claimed = self._frozen_at_once(tx, self._claimed(tx, now, names, AUTO_REPLIED), now)
             return lambda: self._hand_over(claimed)
 
-        return claim_too
+        return answer_too
+
+    def _frozen_at_once(self, tx: Transaction, claimed: Claimed, now: datetime) -> Claimed:
+        """With the bytes of all that is composed without gpg; the rest is composed as ever."""
+        composed, _ = self._processor.compose_at_once(self._plain(claimed.rows, claimed.attachments))
+        ours = tx.freeze(composed, now) if composed else set()
+        data = {row.id: octets for row, octets in composed if row.id in ours}
+        return replace(claimed, rows=[replace(row, frozen=data.get(row.id, row.frozen)) for row in claimed.rows])
 
     def _hand_over(self, claimed: Claimed) -> None:
-        self._more = self._more or claimed.more
         if claimed.rows:
             self._handed_over.append(claimed)
+        else:
+            self._more = True
         self._waiting.ring()
 
     async def _lane(self, pulse: Pulse) -> None:
@@ -175,8 +184,10 @@ class Outbox:
                         await self._waiting.wait(IDLE_SECONDS)
                         self._idle = False
                     pulse.beat()
-                    claimed = self._handed_over.popleft() if self._handed_over else await self._claim()
+                    handed_over = bool(self._handed_over)
+                    claimed = self._handed_over.popleft() if handed_over else await self._claim()
                 if await self._deliver(claimed):
+                    self._more = self._more or handed_over
                     self._waiting.ring()  # for what follows from a failure
             except TemporaryError as error:
                 log.warning("outbox unavailable", error_type=type(error).__name__, reason=error)
@@ -196,10 +207,12 @@ class Outbox:
     def _served(self) -> list[str]:
         return sorted(set(self._mailboxes) & set(self._transports))
 
-    def _claimed(self, tx: Transaction, now: datetime, names: Sequence[str]) -> Claimed:
+    def _claimed(
+        self, tx: Transaction, now: datetime, names: Sequence[str], kinds: Collection[str] | None = None
+    ) -> Claimed:
         lease = Lease(self._storage.identity, now + LEASE)
         sealing = self._sealing
-        claimed = claim(tx, now, lease, names, self._policy.max_per_hour, slowly=sealing is not None)
+        claimed = claim(tx, now, lease, names, self._policy.max_per_hour, slowly=sealing is not None, kinds=kinds)
         wanted = [c for c in claimed.rows if c.frozen is None and sealing is not None and sealing.takes(c)]
         pins = {key: pins_for(tx, *key) for key in {(c.mailbox, c.case_id) for c in wanted}}
         return replace(claimed, pins=pins)
@@ -233,16 +246,23 @@ class Outbox:
             for c in fresh
             if sealing is not None and sealing.takes(c)
         ]
-        plain = [
-            (c, raws.get(c.id) if c.attached_message else None)
-            for c in fresh
-            if sealing is None or not sealing.takes(c)
-        ]
+        plain = self._plain(fresh, raws)
         composed, broken = await self._processor.compose(plain) if plain else ([], [])
         if sealing is not None and to_seal:
             more, failed = await sealing.compose(to_seal, self._timing.clock())
             composed, broken = composed + more, broken + failed
         return composed, broken
+
+    def _plain(
+        self, claims: Sequence[OutboundClaim], attachments: Mapping[OutboundId, bytes]
+    ) -> list[tuple[OutboundClaim, bytes | None]]:
+        """What is still to be composed and needs no gpg."""
+        sealing = self._sealing
+        return [
+            (c, attachments.get(c.id) if c.attached_message else None)
+            for c in claims
+            if c.frozen is None and (sealing is None or not sealing.takes(c))
+        ]
 
     # --- sending ------------------------------------------------------------------------------------------
 
@@ -391,8 +411,9 @@ def claim(
     max_per_hour: int,
     *,
     slowly: bool = False,
+    kinds: Collection[str] | None = None,
 ) -> Claimed:
-    """T4: the rows to attempt now, within the hour's cap, and the inbound messages that travel along.
+    """T4: the rows to attempt now (only of these `kinds`), within the hour's cap, and the messages that travel along.
 
     `slowly`: mails are composed by gpg. Then they are few, and first answers go without the others.
     """
@@ -403,7 +424,7 @@ def claim(
     if room <= 0:
         return Claimed([], {}, lease.until)
     most = SEALED_MAILS if slowly else BATCH_MAILS
-    claims = tx.claim_outbound(min(most, room), now, lease, mailboxes)
+    claims = tx.claim_outbound(min(most, room), now, lease, mailboxes, kinds)
     more = len(claims) == most
     answers = [one for one in claims if one.kind in AUTO_REPLIED]
     if slowly and answers and len(answers) < len(claims):

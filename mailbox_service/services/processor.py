@@ -14,6 +14,7 @@ class Processor(Protocol):
 
     async def understand(self, batch: Sequence[Loaded]) -> Understanding: ...
     async def compose(self, batch: Sequence[Written]) -> Composition: ...
+    def compose_at_once(self, batch: Sequence[Written]) -> Composition: ...  # in the caller's thread: for a mail or two
     async def close(self) -> None: ...
 
 
@@ -28,5 +29,8 @@ class ThreadProcessor:
 
     async def compose(self, batch: Sequence[Written]) -> Composition:
         return await asyncio.to_thread(self._processing.compose, batch)
+
+    def compose_at_once(self, batch: Sequence[Written]) -> Composition:
+        return self._processing.compose(batch)
 
     async def close(self) -> None: ...

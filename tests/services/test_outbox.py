@@ -235,25 +235,31 @@ async def until_sent(bench: Bench, count: int) -> None:
     await until(lambda: [m["state"] for m in bench.mails()] == ["sent"] * count)
 
 
-async def test_the_mails_of_one_report_are_claimed_by_the_transaction_that_makes_them(
+def frozen_kinds(bench: Bench) -> set[str]:
+    query = sa.text("select kind from outbound where frozen_at is not null")
+    return set(bench.database.run(lambda tx: tx.connection.scalars(query).all()))
+
+
+async def test_the_answer_to_one_report_is_claimed_and_frozen_by_the_transaction_that_makes_it(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claimed_in: list[set[str]] = []
+    claimed_kinds: list[list[str]] = []
     claim = outbox_module.claim
 
     def spy(tx: SqlTransaction, *arguments: Any, **named: Any) -> Claimed:
         claimed = claim(tx, *arguments, **named)
         if claimed.rows:
-            claimed_in.append({kind for (kind,) in tx.connection.execute(sa.text("select state from message"))})
+            claimed_kinds.append([row.kind for row in claimed.rows])
         return claimed
 
     monkeypatch.setattr(outbox_module, "claim", spy)
     async with sending(bench):
         await bench.intake.work(await bench.intake.store([bench.raw(letter("report"))]))
-        # Before any lane has run: nothing but the transaction that finished the message can have claimed them.
-        assert claimed_in == [{"done"}] and not bench.office.handed
+        # Before any lane has run: nothing but the transaction that finished the message can have done it.
+        assert claimed_kinds == [["acknowledgement"]] and not bench.office.handed
+        assert frozen_kinds(bench) == {"acknowledgement"}
         await until_sent(bench, 3)
-    assert len(claimed_in) == 1 and len(bench.office.handed) == 3
+    assert claimed_kinds == [["acknowledgement"], ["notice_case", "notice_case"]] and len(bench.office.handed) == 3
 
 
 async def test_mails_of_a_transaction_that_failed_are_not_sent_along(
@@ -285,6 +291,26 @@ async def test_what_was_claimed_along_when_the_outbox_stops_waits_for_the_next_r
     assert not bench.office.handed
     assert [m["state"] for m in bench.mails()] == ["waiting"] * 3
     assert len(await Bench(bench.database).deliver()) == 3
+
+
+async def test_an_answer_that_cannot_be_composed_fails_nothing_but_itself(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composing = Processing.compose_one
+
+    def compose(self: Processing, row: OutboundClaim, attachment: bytes | None) -> bytes:
+        if row.kind == "acknowledgement":
+            raise ValueError("a template that an operator broke")
+        return composing(self, row, attachment)
+
+    monkeypatch.setattr(Processing, "compose_one", compose)
+    async with sending(bench):
+        await bench.intake.work(await bench.intake.store([bench.raw(letter("report"))]))
+        await until(lambda: sorted(mail["state"] for mail in bench.mails()) == ["sent", "sent", "waiting"])
+    (waiting,) = [mail for mail in bench.mails() if mail["state"] == "waiting"]
+    assert waiting["kind"] == "acknowledgement" and waiting["attempts"] == 1
+    assert frozen_kinds(bench) == {"notice_case"}
+    assert "could not be composed" in waiting["last_reply"]
 
 
 async def test_a_paused_outbox_sends_nothing_along(bench: Bench) -> None:

@@ -61,6 +61,12 @@ _SKETCHES = (
     .order_by(cases.c.id.desc())
     .limit(sa.bindparam("b_limit"))
 )
+_IDS = cases.c.id.in_(sa.bindparam("b_ids", expanding=True))
+_CLOSED = sa.select(cases.c.id).where(_IDS, cases.c.stage == Stage.CLOSED.value)
+# In the order of their ids, so that two workers never wait for each other.
+_VERSIONS = sa.select(cases.c.id, cases.c.version).where(_IDS).order_by(cases.c.id).with_for_update()
+_ADD_TO_VERSION = cases.update().where(_IDS).values(version=cases.c.version + sa.bindparam("b_count"))
+_JOURNAL = journal.insert()
 
 
 class CaseSql(Sql):
@@ -89,8 +95,7 @@ class CaseSql(Sql):
         return [ports.KnownSketch(ports.CaseId(r.id), r.ref, r.sketch) for r in reversed(rows.all())]
 
     def closed_among(self, ids: Sequence[ports.CaseId]) -> set[ports.CaseId]:
-        closed = sa.select(cases.c.id).where(cases.c.id.in_(ids), cases.c.stage == Stage.CLOSED.value)
-        return {ports.CaseId(id_) for id_ in self.connection.scalars(closed)}
+        return {ports.CaseId(id_) for id_ in self.connection.scalars(_CLOSED, {"b_ids": list(ids)})}
 
     def open_cases(self, new: Sequence[ports.OpenCase], now: datetime) -> None:
         if not new:
@@ -134,15 +139,10 @@ class CaseSql(Sql):
         added: dict[int, int] = {}
         for entry in entries:
             added[entry.case_id] = added.get(entry.case_id, 0) + 1
-        versions: dict[int, int] = {}
-        # In the order of their ids, so that two workers never wait for each other.
-        for row in self.connection.execute(
-            sa.select(cases.c.id, cases.c.version).where(cases.c.id.in_(added)).order_by(cases.c.id).with_for_update()
-        ):
-            versions[row.id] = row.version
+        versions = {row.id: row.version for row in self.connection.execute(_VERSIONS, {"b_ids": list(added)})}
         for count in sorted(set(added.values())):
             alike = [id_ for id_, entries_added in added.items() if entries_added == count]
-            self.connection.execute(cases.update().where(cases.c.id.in_(alike)).values(version=cases.c.version + count))
+            self.connection.execute(_ADD_TO_VERSION, {"b_ids": alike, "b_count": count})
         rows = []
         for entry in entries:
             versions[entry.case_id] += 1
@@ -156,7 +156,7 @@ class CaseSql(Sql):
                     "data": entry.data,
                 }
             )
-        self.connection.execute(journal.insert(), rows)
+        self.connection.execute(_JOURNAL, rows)
 
     def seal(self, sealed: Sequence[ports.CaseId]) -> None:
         if sealed:

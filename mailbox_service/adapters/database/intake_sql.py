@@ -73,6 +73,31 @@ _MARK = (
     .where(source.c.message_id.in_(sa.bindparam("b_ids", expanding=True)), source.c.folder_id.is_not(None))
     .values(mark=sa.bindparam("b_mark"), mark_state="waiting", mark_due_at=sa.bindparam("b_now"))
 )
+_CHUNKS = message_chunk.insert()
+_s = source.c
+_MARKS_DUE = sa.select(_s.id).where(
+    _s.mark_state == "waiting", _s.folder_id == sa.bindparam("b_folder"), _s.mark_due_at <= sa.bindparam("b_now")
+)
+_HAS_MARKS_DUE = sa.select(_MARKS_DUE.limit(1).exists())
+_NEXT_MARKS = (
+    _MARKS_DUE.order_by(_s.mark_due_at, _s.id).limit(sa.bindparam("b_limit")).with_for_update(skip_locked=True)
+)
+_CLAIM_MARKS = (
+    source.update()
+    .where(_s.id.in_(sa.bindparam("b_ids", expanding=True)))
+    .values(mark_due_at=sa.bindparam("b_until"), mark_owner=sa.bindparam("b_owner"))
+    .returning(_s.id, _s.folder_id, _s.uid, _s.mark, _s.mark_attempts)
+)
+# The mark is compared too: a person may have decided anew while the server was told the old one.
+_MARKED = (
+    source.update()
+    .where(_s.id == sa.bindparam("b_id"), _s.mark == sa.bindparam("b_mark"))
+    .values(
+        mark_state=sa.bindparam("b_state"),
+        mark_due_at=sa.bindparam("b_due"),
+        mark_attempts=_s.mark_attempts + 1,
+    )
+)
 
 
 @cache
@@ -234,7 +259,7 @@ class IntakeSql(Sql):
             for id_, item in zip(ids, fresh, strict=True)
             for n, piece in chunks(item.raw.data)
         ]
-        self.connection.execute(message_chunk.insert(), pieces)
+        self.connection.execute(_CHUNKS, pieces)
         return {(i.raw.origin.mailbox, i.sha256): id_ for i, id_ in zip(fresh, ids, strict=True)}
 
     def _insert_sources(
@@ -399,45 +424,26 @@ class IntakeSql(Sql):
     # --- telling the server --------------------------------------------------------------------------------
 
     def has_mark_jobs(self, folder_id: ports.FolderId, now: datetime) -> bool:
-        return bool(self.connection.scalar(sa.select(self._marks_due(folder_id, now).limit(1).exists())))
+        return bool(self.connection.scalar(_HAS_MARKS_DUE, {"b_folder": folder_id, "b_now": now}))
 
     def mark_jobs(
         self, folder_id: ports.FolderId, limit: int, now: datetime, lease: ports.Lease
     ) -> list[ports.MarkJob]:
-        due = self._marks_due(folder_id, now).order_by(source.c.mark_due_at, source.c.id).limit(limit)
-        ids = self.connection.scalars(due.with_for_update(skip_locked=True)).all()
+        ids = self.connection.scalars(_NEXT_MARKS, {"b_folder": folder_id, "b_now": now, "b_limit": limit}).all()
         if not ids:
             return []
-        rows = self.connection.execute(
-            source.update()
-            .where(source.c.id.in_(ids))
-            .values(mark_due_at=lease.until, mark_owner=lease.owner)
-            .returning(source.c.id, source.c.folder_id, source.c.uid, source.c.mark, source.c.mark_attempts)
-        )
+        rows = self.connection.execute(_CLAIM_MARKS, {"b_ids": ids, "b_until": lease.until, "b_owner": lease.owner})
         return sorted(
             (ports.MarkJob(r.id, ports.FolderId(r.folder_id), r.uid, Mark(r.mark), r.mark_attempts) for r in rows),
             key=lambda job: job.uid,
-        )
-
-    @staticmethod
-    def _marks_due(folder_id: ports.FolderId, now: datetime) -> sa.Select[Any]:
-        return sa.select(source.c.id).where(
-            source.c.mark_state == "waiting", source.c.folder_id == folder_id, source.c.mark_due_at <= now
         )
 
     def marked(self, results: Sequence[tuple[ports.MarkJob, ports.MarkResult, datetime]]) -> None:
         if not results:
             return
         state = {ports.MarkResult.DONE: "done", ports.MarkResult.GONE: "gone", ports.MarkResult.RETRY: "waiting"}
-        # The mark is compared too: a person may have decided anew while the server was told the old one.
         self.connection.execute(
-            source.update()
-            .where(source.c.id == sa.bindparam("b_id"), source.c.mark == sa.bindparam("b_mark"))
-            .values(
-                mark_state=sa.bindparam("b_state"),
-                mark_due_at=sa.bindparam("b_due"),
-                mark_attempts=source.c.mark_attempts + 1,
-            ),
+            _MARKED,
             [
                 {"b_id": job.source_id, "b_mark": job.mark.value, "b_state": state[result], "b_due": due}
                 for job, result, due in results

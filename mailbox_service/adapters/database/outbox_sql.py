@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from mailbox_service.adapters.database.sql import Sql, chunks
 from mailbox_service.adapters.database.tables import cases, message, outbound, outbound_chunk, setting
@@ -21,29 +22,37 @@ INSTANCE = "instance"
 # The statements of every mail's way. Built once: that costs as much as the database does to carry them out.
 _o = outbound.c
 _IDS = _o.id.in_(sa.bindparam("b_ids", expanding=True))
-_DUE = (
-    sa.select(_o.id)
-    .where(
-        _o.state == "waiting",
-        _o.due_at <= sa.bindparam("b_now"),
-        _o.mailbox.in_(sa.bindparam("b_mailboxes", expanding=True)),
-        sa.or_(_o.lease_until.is_(None), _o.lease_until < sa.bindparam("b_now")),
+
+
+def _claim_of(*wanted: sa.ColumnElement[bool]) -> ReturningUpdate[Any]:
+    due = (
+        sa.select(_o.id)
+        .where(
+            _o.state == "waiting",
+            _o.due_at <= sa.bindparam("b_now"),
+            _o.mailbox.in_(sa.bindparam("b_mailboxes", expanding=True)),
+            sa.or_(_o.lease_until.is_(None), _o.lease_until < sa.bindparam("b_now")),
+            *wanted,
+        )
+        .order_by(_o.priority, _o.due_at, _o.id)
+        .limit(sa.bindparam("b_limit"))
+        .with_for_update(skip_locked=True)
     )
-    .order_by(_o.priority, _o.due_at, _o.id)
-    .limit(sa.bindparam("b_limit"))
-    .with_for_update(skip_locked=True)
-)
-_CLAIM = (
-    outbound.update()
-    .where(_o.id.in_(_DUE.scalar_subquery()))
-    .values(
-        attempts=_o.attempts + 1,
-        lease_token=_o.lease_token + 1,
-        lease_owner=sa.bindparam("b_owner"),
-        lease_until=sa.bindparam("b_until"),
+    return (
+        outbound.update()
+        .where(_o.id.in_(due.scalar_subquery()))
+        .values(
+            attempts=_o.attempts + 1,
+            lease_token=_o.lease_token + 1,
+            lease_owner=sa.bindparam("b_owner"),
+            lease_until=sa.bindparam("b_until"),
+        )
+        .returning(_o.id)
     )
-    .returning(_o.id)
-)
+
+
+_CLAIM = _claim_of()
+_CLAIM_KINDS = _claim_of(_o.kind.in_(sa.bindparam("b_kinds", expanding=True)))
 _ROWS = (
     sa.select(outbound, cases.c.ref, message.c.received_at)
     .select_from(
@@ -79,6 +88,7 @@ _KNOWN = (
 _NAMED = _KNOWN.where(_by_name)
 _NAMED_OR_NUMBERED = _KNOWN.where(sa.or_(_by_name, _IDS))
 _STOPPED = sa.select(sa.exists().where(setting.c.name.in_((PAUSED, FROZEN)), setting.c.value == "yes"))
+_CHUNKS = outbound_chunk.insert()
 _FREEZE = outbound.update().where(_IDS).values(frozen_at=sa.bindparam("b_now"))
 _SETTLE = (
     outbound.update()
@@ -147,17 +157,23 @@ class OutboxSql(Sql):
     # --- T4 ------------------------------------------------------------------------------------------------
 
     def claim_outbound(
-        self, limit: int, now: datetime, lease: ports.Lease, mailboxes: Sequence[str]
+        self,
+        limit: int,
+        now: datetime,
+        lease: ports.Lease,
+        mailboxes: Sequence[str],
+        kinds: Collection[str] | None = None,
     ) -> list[ports.OutboundClaim]:
         ids = self.connection.scalars(
-            _CLAIM,
+            _CLAIM if kinds is None else _CLAIM_KINDS,
             {
                 "b_now": now,
                 "b_mailboxes": list(mailboxes),
                 "b_limit": limit,
                 "b_owner": lease.owner,
                 "b_until": lease.until,
-            },
+            }
+            | ({} if kinds is None else {"b_kinds": sorted(kinds)}),
         ).all()
         return self.outbound_rows(ids) if ids else []
 
@@ -194,7 +210,7 @@ class OutboxSql(Sql):
             return set()
         self.connection.execute(_FREEZE, {"b_ids": [c.id for c, _ in mine], "b_now": now})
         self.connection.execute(
-            outbound_chunk.insert(),
+            _CHUNKS,
             [{"outbound_id": claim.id, "seq": n, "data": piece} for claim, data in mine for n, piece in chunks(data)],
         )
         return ours

@@ -70,6 +70,9 @@ class ChildProcessor:
                 log.error("process lost", count=len(batch), reason=error)
         return await self._thread.compose(batch)
 
+    def compose_at_once(self, batch: Sequence[Written]) -> Composition:
+        return self._processing.compose(batch)
+
     @property
     def pid(self) -> int | None:
         """Of the process, while there is one."""

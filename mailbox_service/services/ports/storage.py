@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -142,8 +142,10 @@ class Transaction(Casework, Deciding, Pins, Seen, Protocol):
     def frozen_since(self) -> datetime | None:
         """When the database came from a backup, if nobody has said since that it may send; else None."""
 
-    def claim_outbound(self, limit: int, now: datetime, lease: Lease, mailboxes: Sequence[str]) -> list[OutboundClaim]:
-        """T4: rows that are due, the attempt counted; what matters most first."""
+    def claim_outbound(
+        self, limit: int, now: datetime, lease: Lease, mailboxes: Sequence[str], kinds: Collection[str] | None = None
+    ) -> list[OutboundClaim]:
+        """T4: rows that are due (only of these `kinds`), the attempt counted; what matters most first."""
         ...
 
     def unclaim_outbound(self, claims: Sequence[OutboundClaim]) -> None:
