@@ -238,6 +238,9 @@ class Intake:
         now = self._timing.clock()
         return await self._storage.transact(lambda tx: tx.mark_jobs(folder, limit, now, self._lease()))
 
+    def in_time(self, jobs: Sequence[MarkJob]) -> bool:
+        return self._timing.clock() < min(job.until for job in jobs)
+
     async def marked(self, results: Sequence[tuple[MarkJob, MarkResult]]) -> None:
         now = self._timing.clock()
         rows = [

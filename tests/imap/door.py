@@ -16,6 +16,7 @@ from mailbox_service.services.ports import (
 )
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class MemoryDoor:
@@ -29,6 +30,7 @@ class MemoryDoor:
         self.caught: list[FolderId] = []
         self.jobs: list[MarkJob] = []
         self.results: list[tuple[MarkJob, MarkResult]] = []
+        self.late = False  # jobs are lost to others as soon as they are handed out
         self.before_accept: Callable[[Sequence[RawMessage]], Awaitable[None]] | None = None
         self._contact_at = contact_at
         self._changed = asyncio.Condition()
@@ -66,6 +68,9 @@ class MemoryDoor:
     async def mark_jobs(self, folder: FolderId, limit: int) -> list[MarkJob]:
         return [job for job in self.jobs if job.folder_id == folder][:limit]
 
+    def in_time(self, jobs: Sequence[MarkJob]) -> bool:
+        return not self.late
+
     async def marked(self, results: Sequence[tuple[MarkJob, MarkResult]]) -> None:
         for job, result in results:
             self.jobs.remove(job)
@@ -83,7 +88,7 @@ class MemoryDoor:
     def want(self, mark: Mark, *uids: int, folder: int = 1) -> None:
         """Ask for `uids` to be marked."""
         for uid in uids:
-            self.jobs.append(MarkJob(len(self.jobs) + len(self.results) + 1, FolderId(folder), uid, mark, 0))
+            self.jobs.append(MarkJob(len(self.jobs) + len(self.results) + 1, FolderId(folder), uid, mark, 0, NEVER))
         self._new_jobs.set()
 
     def retry(self) -> None:

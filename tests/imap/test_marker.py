@@ -86,6 +86,21 @@ async def test_marking_again_after_a_crash_finds_the_message_gone(
     assert len(dovecot.messages(user, "Done")) == 1
 
 
+@pytest.mark.parametrize("missing", ["", "MOVE"])
+async def test_who_was_asleep_for_longer_than_its_claim_moves_nothing(
+    dovecot: Dovecot, user: str, door: MemoryDoor, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    """Another daemon has the claim by then, and two that move one message at once make two of it."""
+    without(monkeypatch, missing)
+    one = source(account(dovecot, user), door, marks=MOVING)
+    await one.pass_once()
+    door.want(Mark.PROCESSED, 1)
+    door.late = True
+    await one.marker.pass_once()
+    assert len(subjects(dovecot, user)) == 5 and not dovecot.messages(user, "Done")
+    assert not door.results  # nothing is said of what is no longer ours
+
+
 async def test_what_somebody_else_removed_is_gone(dovecot: Dovecot, user: str, door: MemoryDoor) -> None:
     one = source(account(dovecot, user), door)
     await one.pass_once()

@@ -315,6 +315,15 @@ async def test_old_mail_is_sorted_quietly_and_told_in_one_summary(bench: Bench) 
     assert len(bench.mails()) == 2
 
 
+async def test_marks_are_ours_for_as_long_as_their_lease(bench: Bench) -> None:
+    inbox = await bench.intake.open_folder("security", "INBOX", 1, 2, junk=False)
+    await bench.post_to(inbox.id, 2, letter("report"), junk=False)
+    jobs = await bench.intake.mark_jobs(inbox.id, 10)
+    assert len(jobs) == 1 and bench.intake.in_time(jobs)
+    bench.now += timedelta(hours=1)
+    assert not bench.intake.in_time(jobs)
+
+
 async def test_answer_backlog_chooses_otherwise(database: Database) -> None:
     bench = Bench(database, mailbox=changed(answer_backlog=True))
     inbox = await bench.intake.open_folder("security", "INBOX", 1, 2, junk=False)

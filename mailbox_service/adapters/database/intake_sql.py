@@ -434,7 +434,10 @@ class IntakeSql(Sql):
             return []
         rows = self.connection.execute(_CLAIM_MARKS, {"b_ids": ids, "b_until": lease.until, "b_owner": lease.owner})
         return sorted(
-            (ports.MarkJob(r.id, ports.FolderId(r.folder_id), r.uid, Mark(r.mark), r.mark_attempts) for r in rows),
+            (
+                ports.MarkJob(r.id, ports.FolderId(r.folder_id), r.uid, Mark(r.mark), r.mark_attempts, lease.until)
+                for r in rows
+            ),
             key=lambda job: job.uid,
         )
 

@@ -27,6 +27,10 @@ log = structlog.get_logger()
 BATCH_JOBS = 100
 
 
+class TooLate(Exception):
+    """Between the claim and the command we were asleep, and another daemon may be at it by now."""
+
+
 @dataclass(slots=True)
 class MarkStatus:
     """How the marker is doing, for `health` and `status`; changes all the time."""
@@ -157,9 +161,12 @@ class Marker:
             same = list(group)
             found: dict[int, MarkResult] = {}
             try:
-                found = await self._settle(session, mark, [job.uid for job in same])
+                found = await self._settle(session, mark, same)
             except Refusal as error:
                 log.warning("imap mark refused", mailbox=self._logins.mailbox, reason=error)
+            except TooLate:
+                log.warning("imap marks come too late", mailbox=self._logins.mailbox, count=len(same))
+                same = []
             finally:
                 # Also when the connection was lost on the way: then the session is dead and the error goes on.
                 recorded = [(job, found.get(job.uid, MarkResult.RETRY)) for job in same]
@@ -167,20 +174,21 @@ class Marker:
             results += [result for _, result in recorded]
         return results
 
-    async def _settle(self, session: Session, mark: Mark, uids: list[int]) -> dict[int, MarkResult]:
+    async def _settle(self, session: Session, mark: Mark, jobs: Sequence[MarkJob]) -> dict[int, MarkResult]:
         plan = self._marks.get(mark, MarkPlan(flags=()))
-        here = sorted(await session.present(uids))
-        results = dict.fromkeys(uids, MarkResult.GONE)
+        here = sorted(await session.present([job.uid for job in jobs]))
+        results = dict.fromkeys((job.uid for job in jobs), MarkResult.GONE)
         if not here:
             return results
         if plan.flags:
             await self._flag(session, here, plan.flags)
         results |= dict.fromkeys(here, MarkResult.DONE)
         if plan.folder is not None and await self._may_move_to(session, plan.folder):
+            left = [job for job in jobs if job.uid in here]
             if session.can("MOVE"):
-                results |= await self._move(session, here, plan.folder)
+                results |= await self._move(session, left, plan.folder)
             elif session.can("UIDPLUS"):
-                await self._copy_and_expunge(session, here, plan.folder)
+                await self._copy_and_expunge(session, left, plan.folder)
             # With neither, the original could only be removed together with whatever others have marked deleted.
         return results
 
@@ -206,8 +214,9 @@ class Marker:
             except Refusal:
                 log.info("imap keyword refused", mailbox=self._logins.mailbox)
 
-    async def _move(self, session: Session, uids: Sequence[int], folder: str) -> dict[int, MarkResult]:
-        confirmed = await self._carry(session, session.move, uids, folder)
+    async def _move(self, session: Session, jobs: Sequence[MarkJob], folder: str) -> dict[int, MarkResult]:
+        confirmed = await self._carry(session, session.move, jobs, folder)
+        uids = sorted(job.uid for job in jobs)
         left = await session.present(uids)
         results = {}
         for uid in uids:
@@ -219,31 +228,46 @@ class Marker:
                 results[uid] = MarkResult.GONE
         return results
 
-    async def _copy_and_expunge(self, session: Session, uids: Sequence[int], folder: str) -> None:
+    async def _copy_and_expunge(self, session: Session, jobs: Sequence[MarkJob], folder: str) -> None:
         """Copy, then remove the originals whose copies the server confirmed; the others stay where they are.
 
         A connection lost between the two leaves a copy, and the retry makes a second one: IMAP has no better
         without MOVE.
         """
-        confirmed = sorted(await self._carry(session, session.copy, uids, folder))
+        confirmed = sorted(await self._carry(session, session.copy, jobs, folder))
         if confirmed:
             await session.store(confirmed, ["\\Deleted"])
             await session.expunge(confirmed)
-        if len(confirmed) < len(uids):
+        if len(confirmed) < len(jobs):
             log.warning("imap copies not confirmed", mailbox=self._logins.mailbox)
 
     async def _carry(
         self,
         session: Session,
         carry: Callable[[Sequence[int], str], Awaitable[set[int]]],
-        uids: Sequence[int],
+        jobs: Sequence[MarkJob],
         folder: str,
     ) -> set[int]:
-        """Move or copy to `folder`, made on demand; looked for anew when it has vanished in the meantime."""
+        """Move or copy to `folder`, made on demand; looked for anew when it has vanished in the meantime.
+
+        Raises: TooLate.
+        """
         try:
-            return await carry(uids, await self._targets.find_or_make(session, folder))
+            return await self._carry_once(session, carry, jobs, folder)
         except Refusal as error:
             self._targets.forget(folder)
             if error.code not in ("TRYCREATE", "NONEXISTENT"):
                 raise
-        return await carry(uids, await self._targets.find_or_make(session, folder))
+        return await self._carry_once(session, carry, jobs, folder)
+
+    async def _carry_once(
+        self,
+        session: Session,
+        carry: Callable[[Sequence[int], str], Awaitable[set[int]]],
+        jobs: Sequence[MarkJob],
+        folder: str,
+    ) -> set[int]:
+        target = await self._targets.find_or_make(session, folder)
+        if not self._door.in_time(jobs):
+            raise TooLate
+        return await carry(sorted(job.uid for job in jobs), target)

@@ -43,6 +43,10 @@ class IntakeDoor(Protocol):
         """
         ...
 
+    def in_time(self, jobs: Sequence[MarkJob]) -> bool:
+        """Whether they are still the caller's. Asked before each MOVE: who was asleep for long has lost them."""
+        ...
+
     async def marked(self, results: Sequence[tuple[MarkJob, MarkResult]]) -> None:
         """Record what became of the jobs; RETRY is tried again with backoff."""
         ...

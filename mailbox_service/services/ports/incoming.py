@@ -85,6 +85,7 @@ class MarkJob:
     uid: int
     mark: Mark
     attempts: int
+    until: datetime  # then it is anybody's again
 
 
 class MarkResult(StrEnum):
