@@ -51,7 +51,8 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A life of the daemon ended in an instant: mails that this life had handed over and not recorded as sent."""
+    """A life of the daemon ended in an instant, or stood still for long: mails that this life had handed over and not
+    recorded as sent."""
 
     unrecorded: frozenset[str]
 

@@ -198,6 +198,9 @@ class Scene:
     async def _note_death(self) -> None:
         # What lies in the sockets is still coming in.
         await until(lambda: not self.smtp_proxy.open_now and not self.smtp.open_now, PASS_SECONDS)
+        self._note_unrecorded()
+
+    def _note_unrecorded(self) -> None:
         self.look()
         sent = self.records().recorded_as_sent()
         lately = {one.message_id for one in self.history.accepted[self._recorded_copies :]}
@@ -222,6 +225,13 @@ class Scene:
         await until(
             lambda: state_of(pid) == "T", PASS_SECONDS, lambda: f"{pid} is {state_of(pid)}, not stopped: {self.log()}"
         )
+
+    async def asleep(self, pid: int) -> None:
+        """The same, for longer than any lease: of a mail between its dot and the record nobody can know, as after a
+        death."""
+        await self.stopped(pid)
+        await asyncio.sleep(0.3)  # what lies in the sockets is still coming in
+        self._note_unrecorded()
 
     def go_on(self, pid: int) -> None:
         os.kill(pid, signal.SIGCONT)

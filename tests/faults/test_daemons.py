@@ -40,12 +40,12 @@ async def test_of_three_daemons_two_are_frozen_past_their_leases_and_thaw(moment
     async with new_scene() as here:
         hour = 3600.0
         frozen = [await here.start(Fault("stop", f"after commit {moment}", seconds=hour), once=False)]
-        await here.stopped(frozen[0])
+        await here.asleep(frozen[0])
         here.clock = hour
         frozen.append(await here.start(Fault("stop", "after commit MARKING", seconds=hour), once=False))
         here.clock = 2 * hour
         third = await here.start(once=False)
-        await here.stopped(frozen[1])
+        await here.asleep(frozen[1])
         await until(lambda: len(here.records().recorded_as_sent()) >= 7, PASS_SECONDS, here.log, pause=0.3)
         for pid in frozen:
             here.go_on(pid)
