@@ -33,10 +33,17 @@ class Piece:
     quoted: bool = False
     hits: set[Hit] = field(default_factory=set)
     masks: set[int] = field(default_factory=set)
+    asked: set[int] = field(default_factory=set)  # the masks of its questions
+    questions: int = 0
     bag: set[str] = field(default_factory=set)  # its words as they stand
     sentences: list[list[str]] = field(default_factory=list)
     words: int = 0
     ascii: bool = True
+
+    def ask(self, mask: int) -> None:
+        """A question, or its end, is in it."""
+        self.questions += 1
+        self.asked.add(mask)
 
 
 def paragraphs(text: str) -> Iterator[tuple[str, bool]]:
@@ -59,7 +66,12 @@ def paragraphs(text: str) -> Iterator[tuple[str, bool]]:
 _UNSPACED: Final = re.compile(r"[\u0590-\u1cff\u2e80-\ud7ff\uf900-\ufaff\ufb50-\ufdff\ufe70-\ufefe]")
 _OTHER_SCRIPT: Final = re.compile(r"[\u0370-\u03ff\u0530-\u05ff\u0700-\u10ff\u1200-\u1cffپچژگ]")
 _KNOWN_SCRIPT: Final = re.compile(r"[\u0620-\u06ff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
-_SENTENCE_END: Final = re.compile(r"[.!?;:…。！？；।](?:\s|(?<=[。！？；।]))")
+_SENTENCE_END: Final = re.compile(r"([.!?;:…。！？；।؟])(?:\s|(?<=[。！？；।؟]))")
+# Beside a question mark; Greek writes a semicolon for it (after NFKC), Japanese and Chinese often a word.
+_ASKING: Final = frozenset("?？؟")
+_GREEK: Final = re.compile(r"[\u0370-\u03ff]")
+_ASKING_WORDS: Final = ("か", "吗", "嗎")
+_CLOSING: Final = " \t\r\n\"')»”]"
 # What is no letter, digit or underscore, as a blank: the same words as `WORD` finds, in half of the time.
 _BLANKS: Final = bytes(byte if chr(byte).isalnum() or chr(byte) == "_" else 32 for byte in range(128)) + bytes(128)
 
@@ -104,18 +116,23 @@ class Reading:
 
     def _ascii(self, paragraph: str, quoted: bool) -> None:
         piece = self._piece(quoted)
-        for sentence in _SENTENCE_END.split(paragraph):
+        for sentence, end in _sentences(paragraph):
             words = sentence.encode().translate(_BLANKS).decode().split()
+            mask = 0
             for start in range(0, len(words), SENTENCE_WORDS):
                 if piece.words >= PIECE_WORDS:
                     piece = self._piece(quoted)
-                piece.masks.add(self._words(words[start : start + SENTENCE_WORDS], piece))
+                mask = self._words(words[start : start + SENTENCE_WORDS], piece)
+                piece.masks.add(mask)
+            if words and end in _ASKING:
+                piece.ask(mask)
 
     def _other(self, paragraph: str, quoted: bool) -> None:
         piece = self._piece(quoted)
         unspaced = _UNSPACED.search(paragraph) is not None
-        for sentence in _SENTENCE_END.split(paragraph):
+        for sentence, end in _sentences(paragraph):
             words = WORD.findall(sentence)
+            mask = 0
             for start in range(0, len(words), SENTENCE_WORDS):
                 if piece.words >= PIECE_WORDS:
                     piece = self._piece(quoted)
@@ -127,6 +144,8 @@ class Reading:
                 elif unspaced:
                     mask |= self._unspaced(" ".join(part), piece)
                 piece.masks.add(mask)
+            if words and (end in _ASKING or _asks(sentence, end)):
+                piece.ask(mask)
 
     def _piece(self, quoted: bool) -> Piece:
         """A new piece; beyond the limit all that follows goes into the last one."""
@@ -191,6 +210,19 @@ class Reading:
     def other_script(self) -> int:
         """Letters of scripts whose languages are not known."""
         return sum(len(_OTHER_SCRIPT.findall(paragraph)) for paragraph in self._not_ascii)
+
+
+def _sentences(paragraph: str) -> Iterator[tuple[str, str]]:
+    """The sentences of a paragraph, and the character at the end of each."""
+    found = _SENTENCE_END.split(paragraph)
+    yield from zip(found[:-1:2], found[1::2], strict=True)
+    last = found[-1].rstrip(_CLOSING)
+    yield found[-1], last[-1:]
+
+
+def _asks(sentence: str, end: str) -> bool:
+    """Is a sentence a question that has no question mark of ours?"""
+    return sentence.rstrip("。 ").endswith(_ASKING_WORDS) or (end == ";" and _GREEK.search(sentence) is not None)
 
 
 def _follows(words: list[str], position: int, rest: tuple[tuple[str, bool], ...]) -> bool:

@@ -82,6 +82,10 @@ SECURITY_TERMS: Final = """
 1.8: leak|leakage|unauthori*|spoof*|forge|forged|forgery|injection|sanitiz*|sanitis*|unsanitiz*
 1.8: escalat*
 1.8: untrusted|attack|attacks|payload|payloads|crafted|specially crafted|fuzzing|fuzzer|fuzzed|afl
+3.0: invalid next size|double free or corruption|corrupted size vs prev size|corrupted double linked list
+3.0: heap corruption|stack smashing detected|invalid write of size|invalid read of size
+2.4: invalid memory write|invalid memory read|program received signal sigsegv|program received signal sigabrt
+1.8: segmentation fault
 1.8: addresssanitizer
 1.8: valgrind|disclos*|publicly accessible|can be predicted|predictable|vorhersehbar|prévisible
 1.8: prevedibile|predecible

@@ -12,7 +12,7 @@ from mailbox_service.sorting.train.material import Material
 
 # By source: how many reports, and the chance of the least likely one. They are spread from there to 1.
 # How much stricter than the promised one in N, by the first letter of the source.
-STRICTER = {"t": 0.4, "r": 1.5, "h": 2.0}
+STRICTER = {"t": 0.3, "r": 1.5, "h": 2.0}
 HARD, REALISTIC, OLDER, CORPUS = ("t1", 400, 0.05), ("r1", 200, 0.3), ("tune", 100, 0.001), ("hackerone", 600, 0.4)
 
 
@@ -55,10 +55,10 @@ def test_the_older_set_sets_no_threshold_beside_the_others_but_does_alone() -> N
 def test_reports_that_look_like_spam_count_as_missed() -> None:
     material, found = made(HARD, REALISTIC, CORPUS)
     plain = thresholds(material, found)
-    found.spam_chance[10:13] = 0.9
+    found.spam_chance[20:23] = 0.9
     numbers = thresholds(material, found)
     assert numbers["not_security balanced"] < plain["not_security balanced"]
     found_share = share_missed(
         material, found, "t1", *(numbers[f"{n} balanced"] for n in ("not_security", "spam", "spam_report"))
     )
-    assert found_share == pytest.approx(0.01 / STRICTER["t"])
+    assert found_share == pytest.approx(0.01 / STRICTER["t"], abs=1 / 400)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mailbox_service.sorting import Outcome, Sortable, Verdict
 from mailbox_service.sorting.evaluation.labelled import Labelled, read
 from mailbox_service.sorting.learned import sorter as module
-from mailbox_service.sorting.learned.features import FeatureReader, english
+from mailbox_service.sorting.learned.features import ASKS, ASKS_AT_END, ASKS_MUCH, ASKS_TWICE, FeatureReader, english
 from mailbox_service.sorting.learned.model import shipped
 from mailbox_service.sorting.learned.scoring import LIMIT, PART_DISCOUNT, Scorer
 from mailbox_service.sorting.learned.sorter import INTENTS, TrainedSorter, thresholds
@@ -107,6 +107,40 @@ def test_what_follows_a_report_takes_nothing_from_its_parts(report: Labelled, mo
     assert all(part in after.parts for part in before.parts)
     loudest = max((scorer.report(part) for part in before.parts), default=-LIMIT)
     assert scorer.scores(after).report >= min(LIMIT, loudest - PART_DISCOUNT) - 1e-9
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How do I set it up?",
+        'Is that what you call "secure"?',
+        "Πώς το ρυθμίζω;",
+        "كيف أضبطه؟",
+        "設定はどこですか。",
+        "这个怎么设置吗。",
+        "如何设置？",
+        "(can that be?)",
+    ],
+)
+def test_questions_are_known_in_every_script(question: str) -> None:
+    whole = FeatureReader().look(Sortable("", (f"I have installed it. {question}\n\nThanks",))).whole
+    assert {ASKS, ASKS_AT_END} <= whole.marks and ASKS_TWICE not in whole.marks
+
+
+@pytest.mark.parametrize("text", ["GET /login?next=//evil.example is followed.", "What a day. I saw; I went.", "Wow!"])
+def test_what_is_no_question_is_none(text: str) -> None:
+    assert not {ASKS, ASKS_AT_END} & FeatureReader().look(Sortable("", (text,))).whole.marks
+
+
+def test_questions_count_for_the_part_they_are_in_and_for_the_whole_mail() -> None:
+    report = "I changed the number in the link and saw somebody else's invoice, with his name."
+    asking = "And how do I change the font? Or the colour? Where is the size? Is there a manual?"
+    look = FeatureReader().look(
+        Sortable("", (f"{report}\n\n{asking}\n\n" + "We have been users for ten years.\n\n" * 3,))
+    )
+    assert {ASKS, ASKS_TWICE, ASKS_MUCH} <= look.whole.marks
+    assert ASKS not in look.parts[0].marks and ASKS in look.parts[1].marks
+    assert ASKS_AT_END not in FeatureReader().look(Sortable("", (asking + "\n\nA.\n\nB.\n\nC.",))).whole.marks
 
 
 def test_marks_of_the_provider_make_spam_likelier() -> None:

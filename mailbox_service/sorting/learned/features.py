@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from binascii import crc32
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
@@ -38,6 +39,13 @@ _ENGLISH_WORDS: Final = """
 _ENGLISH: Final = frozenset(_ENGLISH_WORDS.split())
 # Measured: 997 of 1,000 English mails have as many of them, and 5 of 1,000 others.
 _ENGLISH_SHARE: Final = 0.1
+# Who asks for help asks; who reports says. Marks of a part, and of the whole mail.
+ASKS: Final = "form: a question"
+ASKS_TWICE: Final = "form: several questions"
+ASKS_MUCH: Final = "form: many questions"
+ASKS_AT_END: Final = "form: a question at the end"
+MANY_QUESTIONS: Final = 3
+END_PIECES: Final = 3  # a greeting and a signature follow the last question
 _RUNS_TOGETHER: Final = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ud7ff\uf900-\ufaff]")
 
 
@@ -100,6 +108,7 @@ class FeatureReader:
         self._lexicon = lexicon()
         self.names = _Names()  # of the hits met so far
         self._marks = _Marks(self._lexicon, self.names)
+        self._asked = _Asked(self._lexicon)
 
     def look(self, mail: Sortable) -> Look:
         """The words and marks of the mail and of its parts."""
@@ -108,12 +117,27 @@ class FeatureReader:
         for piece in dict.fromkeys(reading.pieces):
             in_piece = set(map(self.names.__getitem__, piece.hits))
             in_piece.update(*map(self._marks.__getitem__, piece.masks))
+            if piece.questions:
+                in_piece.add(ASKS)
+                in_piece.update(*map(self._asked.__getitem__, piece.asked))
             found.append(Part(piece.bag if piece.ascii else apart(piece.bag), in_piece))
         marks = {self.names[hit] for text in reading.texts for hit in signals_in(text)}
+        marks.update(_form(reading))
         marks.update(map(self.names.__getitem__, filename_hits(mail, self._lexicon)))
         whole = Part(set().union(*(part.words for part in found)), marks.union(*(part.marks for part in found)))
         parts = [part for part in found if len(part.words) >= PART_WORDS]
         return Look(whole, parts if len(reading.pieces) > 1 else [], reading)
+
+
+def _form(reading: Reading) -> Iterator[str]:
+    """What kind of questions the whole mail asks: how many, and whether at its end."""
+    count = sum(piece.questions for piece in dict.fromkeys(reading.pieces))
+    if count > 1:
+        yield ASKS_TWICE
+    if count > MANY_QUESTIONS:
+        yield ASKS_MUCH
+    if any(piece.questions for piece in reading.pieces[-END_PIECES:]):
+        yield ASKS_AT_END
 
 
 class _Names(dict[Hit, str]):
@@ -122,6 +146,20 @@ class _Names(dict[Hit, str]):
     def __missing__(self, hit: Hit) -> str:
         name = self[hit] = f"{hit.towards}: {hit.label}"
         return name
+
+
+class _Asked(dict[int, frozenset[str]]):
+    """The marks of a question, by the ideas that met in it."""
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        super().__init__()
+        self._ideas = {bit: f"asked: {idea.replace('_', ' ')}" for idea, bit in lexicon.idea_bits.items()}
+
+    def __missing__(self, mask: int) -> frozenset[str]:
+        met = frozenset(mark for bit, mark in self._ideas.items() if mask & bit)
+        if len(self) < _MEMO_LIMIT:
+            self[mask] = met
+        return met
 
 
 class _Marks(dict[int, frozenset[str]]):

@@ -19,7 +19,7 @@ PART_DISCOUNT: Final = 1.5
 # Scores beyond this are the same to everything that follows.
 LIMIT: Final = 30.0
 # Marks that are no terms: what plain sentences are made of.
-_IDEAS: Final = ("idea: ", "ideas: ")
+_IDEAS: Final = ("idea: ", "ideas: ", "asked: ")
 _COMMON: Final = (KNOWN, OTHER)
 REPORT: Final = 0
 SPAM: Final = 1

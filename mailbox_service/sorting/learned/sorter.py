@@ -32,6 +32,7 @@ KNOWN_SHARE: Final = 0.5
 KNOWN_FROM_WORDS: Final = 5
 # Fewer distinct words say nothing, unless the hand-made tables understood them: "I attach what I found. Please look."
 SAID_FROM_WORDS: Final = 12
+PLAIN_SPAM: Final = 0.95
 INTENTS: Final = ("balanced", "strict", "open")
 # How far below the threshold the chance must lie, by what the hand-made tables alone make of the mail: where they see a
 # report, nothing is redirected; where they understood what it asks for, more is.
@@ -140,7 +141,7 @@ class TrainedSorter:
 
     def _plain_spam(self, spam: float) -> bool:
         """Spam in plain sight stays spam, whatever is attached to it."""
-        return spam >= (1.0 + self.thresholds.spam) / 2
+        return spam >= max(PLAIN_SPAM, self.thresholds.spam)
 
     def _unread(self, mail: Sortable, look: Look) -> str | None:
         """Why silence is no evidence here, or None: the mail could be read, and held nothing of a report."""

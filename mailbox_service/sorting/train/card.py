@@ -45,12 +45,12 @@ _REACHED: Final = """
 ## What it reaches on mails not seen
 
 Six folds; each mail was sorted, with all rules, by a model trained without any mail of its project (corpora) or writer
-(sets). t1 to t12 were written to be hard, r1 to r16 as a mailbox receives it. The thresholds come from the scores of
-these same mails: at most one report in 1.5 N is missed of r1 to r16, one in 0.4 N of t1 to t12, and one in 2 N of the
-corpora without sbrbench. So the share missed is what they were set to, and only the share redirected is a finding. No
-threshold comes from the sources tune, judge, blind and round-4 to round-7: the tables behind the marks were tuned on
-their mails, and their rows flatter. `missed`: reports called *not security* or *spam*; `redirected`: mail that is no
-security matter, and called so.
+(sets). The writers called t wrote to be hard, those called r as a mailbox receives it. The thresholds come from the
+scores of these same mails: at most one report in 1.5 N is missed of the r's, one in 0.3 N of the t's, and one in 2 N
+of the corpora without sbrbench. So the share missed is what they were set to, and only the share redirected is a
+finding. No threshold comes from the sources tune, judge, blind and round-4 to round-7: the tables behind the marks were
+tuned on their mails, and their rows flatter. `missed`: reports called *not security* or *spam*; `redirected`: mail that
+is no security matter, and called so.
 """
 _TAIL: Final = """
 ## Blind spots
@@ -79,8 +79,8 @@ def written(material: Material, judged: Mapping[str, list[Judged]], model: Model
         lines.append(f"### Intent `{intent}`: at most one report in {INTENTS[intent]} missed\n")
         lines.append("| source | reports missed | redirected | spam caught |\n| --- | --- | --- | --- |")
         lines += [_row(source, mails, {source}) for source in sources]
-        lines.append(_row("**t1 to t12**", mails, {source for source in sources if numbered(source, "t")}))
-        lines.append(_row("**r1 to r16**", mails, {source for source in sources if numbered(source, "r")}))
+        lines.append(_row("**all of t**", mails, {source for source in sources if numbered(source, "t")}))
+        lines.append(_row("**all of r**", mails, {source for source in sources if numbered(source, "r")}))
         lines.append(_row("**all sets**", mails, ours))
         lines.append(_row("**all corpora**", mails, set(sources) - ours))
         lines.append("")

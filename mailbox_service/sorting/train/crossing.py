@@ -20,13 +20,13 @@ SECURITY_AT: Final = {"open": 0.8, "balanced": 0.7, "strict": 0.6}
 # Of so many reports one may look like spam. Beside that chance, spam is not called spam where a report is this likely.
 _SPAM_REPORTS: Final = {"open": 100, "balanced": 300, "strict": 1000}
 _SPAM_REPORT: Final = {"open": 0.5, "balanced": 0.35, "strict": 0.25}
-# The corpora flatter: of their reports so many times fewer may be missed.
-_CORPORA_STRICTER: Final = 2.0
 # The writers on whose reports the thresholds are measured, by the first letter of their names, and how much stricter
-# than the promised one in N. `r` wrote what a mailbox gets, which is what is promised, with a reserve; `t` wrote pairs
-# of mails that are hard to tell apart, where people err, too. The older set is not among them: the hand-made tables
-# were tuned on its mails.
-_KINDS: Final = {"r": 1.5, "t": 0.4}
+# than the promised one in N: for all that is missed, and for what is called spam. `r` wrote what a mailbox gets, which
+# is what is promised, with a reserve; `t` wrote pairs of mails that are hard to tell apart, where people err, too. The
+# older set is not among them: the hand-made tables were tuned on its mails.
+_KINDS: Final = {"r": (1.5, 2.0), "t": (0.3, 0.4)}
+# The corpora flatter.
+_CORPORA_STRICTER: Final = (2.0, 2.0)
 # Labels full of errors.
 _NOISY: Final = ("sbrbench",)
 
@@ -109,25 +109,33 @@ def thresholds(material: Material, found: Crossed) -> dict[str, float]:
     sources = np.array([mail.source for mail in material.mails])
     reports = material.labelled("security") == 1
     own = reports & material.own
-    kinds = [(own & np.array([numbered(source, kind) for source in sources]), more) for kind, more in _KINDS.items()]
-    groups = [(kind, more) for kind, more in kinds if kind.any()] or [(own, 1.0)]
-    groups.append((reports & ~material.own & ~np.isin(sources, _NOISY), _CORPORA_STRICTER))
+    kinds = [(own & np.array([numbered(source, kind) for source in sources]), *more) for kind, more in _KINDS.items()]
+    groups = [group for group in kinds if group[0].any()] or [(own, 1.0, 1.0)]
+    groups.append((reports & ~material.own & ~np.isin(sources, _NOISY), *_CORPORA_STRICTER))
+    # What the tables see as a report is never called spam, and always kept.
+    unseen = material.leniency > 0
     numbers: dict[str, float] = {}
     for intent, share in _SPAM_REPORTS.items():
-        doubtful = own & (found.report_chance < _SPAM_REPORT[intent])
-        spare = max(1.0, share * doubtful.sum() / max(1, own.sum()))
-        numbers[f"spam {intent}"] = max(0.5, 1 - _lowest(1 - found.spam_chance[doubtful], spare))
+        doubtful = unseen & (found.report_chance < _SPAM_REPORT[intent])
+        at = [_spam_from(found, group, group & doubtful, share * more) for group, _, more in groups]
+        numbers[f"spam {intent}"] = max(0.5, *at)
         numbers[f"spam_report {intent}"] = _SPAM_REPORT[intent]
         numbers[f"security {intent}"] = SECURITY_AT[intent]
     # The chance at which a mail's own threshold, be it stricter or more lenient, would be this one.
     lenient = np.maximum(material.leniency, 1e-9)
-    chance = np.where(material.leniency > 0, found.report_chance / lenient, 1.0)
+    chance = np.where(unseen, found.report_chance / lenient, 1.0)
     for name, step, intent in [*((f"1/{step}", step, "balanced") for step in STEPS), *_named_steps()]:
         spam = found.spam_chance >= numbers[f"spam {intent}"]
-        lost = spam & (found.report_chance < numbers[f"spam_report {intent}"])
-        found_at = [_lowest(chance[group & ~lost], step * more, int((group & lost).sum())) for group, more in groups]
+        lost = spam & unseen & (found.report_chance < numbers[f"spam_report {intent}"])
+        found_at = [_lowest(chance[group & ~lost], step * more, int((group & lost).sum())) for group, more, _ in groups]
         numbers[f"not_security {name}"] = min(found_at) * 0.9995  # rounded, it is not above a report that is kept
     return {name: float(f"{value:.4g}") for name, value in sorted(numbers.items())}
+
+
+def _spam_from(found: Crossed, group: Any, doubtful: Any, share: float) -> float:
+    """The chance of spam that one in `share` reports of a group reaches, all of them among the doubtful ones."""
+    spare = max(1.0, share * doubtful.sum() / max(1, group.sum()))
+    return 1 - _lowest(1 - found.spam_chance[doubtful], spare)
 
 
 def _named_steps() -> list[tuple[str, int, str]]:

@@ -126,7 +126,9 @@ def build(material: Material, kindred: Kindred) -> None:
     reader, tables = FeatureReader(), LexicalSorter()
     material.leniency = np.array([TABLES[tables.sort(mail.mail).outcome] for mail in material.mails])
     looks = [reader.look(mail.mail) for mail in material.mails]
-    material.by_hand = {f"m:{name}": hit for hit, name in reader.names.items()}
+    # Signals of one name weigh differently; the heaviest speaks for all, whichever was met first.
+    by_weight = sorted(reader.names.items(), key=lambda met: met[0].weight)
+    material.by_hand = {f"m:{name}": hit for hit, name in by_weight}
     usable = _usable_words(material, [look.whole.words for look in looks])
     marks = Counter(mark for look in looks for mark in look.whole.marks)
     columns = Columns(kindred, usable, {mark for mark, count in marks.items() if count >= _OWN_MAILS})
