@@ -129,6 +129,42 @@ def list_(context: typer.Context, as_json: AsJson = False, mailbox: OfMailbox = 
 
 
 @app.command()
+def lookup(
+    context: typer.Context,
+    address: Address,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="A new file for the key, for key pin --file.")
+    ] = None,
+    mailbox: InMailbox = None,
+) -> None:
+    """Ask the domain of an address for its key (Web Key Directory). Nothing is pinned.
+
+    The domain's server learns that this host asked for the address; the daemon never does it by itself.
+    """
+    from mailbox_service.adapters.wkd import look_up
+
+    config = Invocation.of(context).config(mail_files=False)
+    whose = _address(address)
+    chosen = _mailbox(config, mailbox)
+    data, host = look_up(whose)
+    with _keyrings(config) as homes:
+        offered = [one for one in _door(homes, chosen, config).examine(data) if whose in one.facts.addresses]
+    if not offered:
+        raise NotFound(f"what {host} offers is no key with the user id {whose}")
+    for one in offered:
+        _show(one.facts)
+        if one.facts.weakness or not one.facts.can("e"):
+            complain(f"It cannot be pinned: {', '.join(one.facts.weakness) or 'it expired, or cannot encrypt'}.")
+    write(
+        f"\nFrom {host}. Whoever runs that server vouches for it, and nobody else: compare all digits with its owner."
+    )
+    if output is not None:
+        with new_file(output) as file:
+            file.write(data)
+        write(f"Then: mailbox-service key pin {whose} FINGERPRINT --file {output}")
+
+
+@app.command()
 def pin(
     context: typer.Context,
     address: Address,

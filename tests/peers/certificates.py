@@ -15,8 +15,8 @@ class Certificates:
     key_file: str
 
 
-def make_certificates(folder: Path) -> Certificates:
-    """An authority of its own and one certificate for localhost, 127.0.0.1 and ::1, valid for two days."""
+def make_certificates(folder: Path, *names: str) -> Certificates:
+    """An authority of its own and one certificate for localhost, 127.0.0.1, ::1 and `names`, valid for two days."""
     if shutil.which("openssl") is None:
         raise RuntimeError("openssl is missing: install the Debian package openssl")
     folder.mkdir(parents=True, exist_ok=True)
@@ -24,7 +24,8 @@ def make_certificates(folder: Path) -> Certificates:
     key, request, certificate = folder / "server.key", folder / "server.csr", folder / "server.pem"
     extensions = folder / "extensions"
     extensions.write_text(
-        "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\nbasicConstraints=CA:FALSE\n"
+        f"subjectAltName={','.join(['DNS:localhost', *(f'DNS:{name}' for name in names)])},IP:127.0.0.1,IP:::1\n"
+        "basicConstraints=CA:FALSE\n"
         "keyUsage=digitalSignature\nextendedKeyUsage=serverAuth\n"
         "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
     )
