@@ -146,7 +146,7 @@ def lookup(
     config = Invocation.of(context).config(mail_files=False)
     whose = _address(address)
     chosen = _mailbox(config, mailbox)
-    data, host = look_up(whose)
+    data, host = look_up(address.strip())  # some servers tell capital letters apart (§3.1)
     with _keyrings(config) as homes:
         offered = [one for one in _door(homes, chosen, config).examine(data) if whose in one.facts.addresses]
     if not offered:

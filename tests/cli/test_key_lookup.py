@@ -134,7 +134,7 @@ def test_the_domain_itself_is_asked_only_where_the_other_name_does_not_exist(
     ("status", "data", "code", "reason"),
     [
         (302, b"", 66, "offers no key (302)"),
-        (200, b"<html>Not found</html>", 65, "no key"),
+        (200, b"<html>Not found</html>", 65, "no OpenPGP key"),
         (200, b"\x99" * 300_000, 65, "more than 256 kB"),
         (500, b"", 66, "offers no key (500)"),
     ],
