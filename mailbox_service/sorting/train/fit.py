@@ -21,8 +21,8 @@ PRIOR_PAIRS: Final = 30.0
 BY_HAND: Final = 0.2
 # A text of the corpora counts as so much of a mail of the mailbox sets: it is not what a mailbox receives. Reports
 # count more, so that none of their kind is missed.
-CORPORA_REPORT: Final = 0.3
-CORPORA_OTHER: Final = 0.02
+CORPORA_REPORT: Final = 0.75
+CORPORA_OTHER: Final = 0.1
 CORPORA_SPAM: Final = 0.2
 
 
