@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 
 import pytest
 
@@ -26,6 +27,38 @@ async def test_fault_12_bytes_are_frozen_before_the_first_attempt(new_scene: New
         await here.until_quiet()
         assert not here.wrong()
         assert {m.message_id: m.data for m in here.history.accepted} == frozen
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "before commit T3",
+        "after commit T3",
+        "before write smtp MAIL",
+        "after write smtp content",
+        "after write smtp dot",
+        "before commit T6",
+        "after commit T6",
+    ],
+)
+async def test_fault_12_a_daemon_dies_while_it_sends_first_answers_along(point: str, new_scene: NewScene) -> None:
+    """They are claimed and frozen by the transaction that makes them, the notices later."""
+    async with new_scene() as here:
+        doomed = await here.start(Fault("kill", point), once=False)
+        assert await here.ended(doomed) == -signal.SIGKILL
+        mails = here.records().mails
+        if point == "before commit T3":
+            assert not mails
+        else:
+            assert {mail.kind: mail.frozen is not None for mail in mails if mail.kind != "notice_case"} == {
+                "acknowledgement": True,
+                "redirect": True,
+            }
+        if point == "after commit T3":
+            assert {mail.frozen for mail in mails if mail.kind == "notice_case"} == {None}
+        here.clock += 3600.0  # its leases have lapsed
+        await here.until_quiet()
+        assert not here.wrong()
 
 
 @sqlite
