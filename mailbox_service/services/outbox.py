@@ -423,7 +423,8 @@ def claim(
     room = max_per_hour - tx.budgets([key]).get(key, 0)
     if room <= 0:
         return Claimed([], {}, lease.until)
-    most = SEALED_MAILS if slowly else BATCH_MAILS
+    # What is claimed along with other work is composed there and then.
+    most = SEALED_MAILS if slowly or kinds is not None else BATCH_MAILS
     claims = tx.claim_outbound(min(most, room), now, lease, mailboxes, kinds)
     more = len(claims) == most
     answers = [one for one in claims if one.kind in AUTO_REPLIED]

@@ -143,6 +143,11 @@ def test_questions_count_for_the_part_they_are_in_and_for_the_whole_mail() -> No
     assert ASKS_AT_END not in FeatureReader().look(Sortable("", (asking + "\n\nA.\n\nB.\n\nC.",))).whole.marks
 
 
+def test_what_is_quoted_asks_nothing() -> None:
+    text = "Anybody can read it without a password.\n\n> How do I set it up?\n> And where?\n\n> Is there a manual?"
+    assert not {ASKS, ASKS_TWICE, ASKS_AT_END} & FeatureReader().look(Sortable("", (text,))).whole.marks
+
+
 def test_marks_of_the_provider_make_spam_likelier() -> None:
     plain = SORTER.sort(Sortable("Invoice", (SUPPORT,)))
     assert SORTER.sort(Sortable("Invoice", (SUPPORT,), spam_marked=True)).spam > plain.spam

@@ -39,7 +39,7 @@ _ENGLISH_WORDS: Final = """
 _ENGLISH: Final = frozenset(_ENGLISH_WORDS.split())
 # Measured: 997 of 1,000 English mails have as many of them, and 5 of 1,000 others.
 _ENGLISH_SHARE: Final = 0.1
-# Who asks for help asks; who reports says. Marks of a part, and of the whole mail.
+# Who asks for help asks; who reports says. Marks of a part, and of the whole mail; what is quoted was asked by others.
 ASKS: Final = "form: a question"
 ASKS_TWICE: Final = "form: several questions"
 ASKS_MUCH: Final = "form: many questions"
@@ -117,7 +117,7 @@ class FeatureReader:
         for piece in dict.fromkeys(reading.pieces):
             in_piece = set(map(self.names.__getitem__, piece.hits))
             in_piece.update(*map(self._marks.__getitem__, piece.masks))
-            if piece.questions:
+            if piece.questions and not piece.quoted:
                 in_piece.add(ASKS)
                 in_piece.update(*map(self._asked.__getitem__, piece.asked))
             found.append(Part(piece.bag if piece.ascii else apart(piece.bag), in_piece))
@@ -131,12 +131,13 @@ class FeatureReader:
 
 def _form(reading: Reading) -> Iterator[str]:
     """What kind of questions the whole mail asks: how many, and whether at its end."""
-    count = sum(piece.questions for piece in dict.fromkeys(reading.pieces))
+    written = [piece for piece in reading.pieces if not piece.quoted]
+    count = sum(piece.questions for piece in dict.fromkeys(written))
     if count > 1:
         yield ASKS_TWICE
     if count > MANY_QUESTIONS:
         yield ASKS_MUCH
-    if any(piece.questions for piece in reading.pieces[-END_PIECES:]):
+    if any(piece.questions for piece in written[-END_PIECES:]):
         yield ASKS_AT_END
 
 
