@@ -8,6 +8,7 @@ State lives in a folder of its own under the system's temporary folder; as root 
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import hashlib
 import imaplib
@@ -111,9 +112,16 @@ class Kept:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """So many different ones; asked for one by one, the system may name the same again."""
+    with contextlib.ExitStack() as open_ones:
+        probes = [open_ones.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def _accepts(port: int) -> bool:
@@ -132,7 +140,7 @@ class Dovecot:
         self._root = os.geteuid() == 0
         account = pwd.getpwnam("nobody") if self._root else pwd.getpwuid(os.geteuid())
         self._uid, self._gid = account.pw_uid, account.pw_gid
-        self.port, self.tls_port, self.lmtp_port = free_port(), free_port(), free_port()
+        self.port, self.tls_port, self.lmtp_port = free_ports(3)
         certificates = make_certificates(self.folder / "tls")
         self.ca_file = certificates.ca_file
         self._users = itertools.count(1)
@@ -199,7 +207,8 @@ class Dovecot:
         if self._process is None:
             return
         if how is signal.SIGKILL:
-            os.killpg(self._process.pid, how)
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                os.killpg(self._process.pid, how)
         else:
             self._process.send_signal(how)
         self._process.wait(_START_SECONDS)
