@@ -24,6 +24,7 @@ from tests.conversation.people import Person as Writer
 from tests.conversation.people import said
 from tests.end_to_end.openpgp_people import Correspondent
 from tests.openpgp.keys import People, Person
+from tests.openpgp.test_sealed_cases import newest
 from tests.openpgp.test_sealing import ADA, ADDRESS, keyrings, ours, pinned
 from tests.services.bench import BOX, Bench, read
 
@@ -158,7 +159,7 @@ async def test_both_sides_are_shown_which_key_came_along(
     outside = read(notice.outside)
     await house.post(maintainer.seal(maintainer.write("/reply\nThank you.", answering=outside), sign=False))
     await house.deliver()
-    answer = who.read([data for recipient, data in house.office.taken if recipient == JANE][-1])
+    answer = who.read(newest(house, JANE))
     assert answer.encrypted and said(answer.mail).endswith(f"Encrypted to your key {jane.public.spoken}")
     # Where the host said whose key it is, there is nothing to compare.
     assert ada.fingerprint not in said(notice.mail)

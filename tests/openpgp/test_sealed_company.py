@@ -70,10 +70,8 @@ class Company(Bench):
         return sum(recipient == address for recipient, _ in self.office.taken)
 
     def reads(self, address: str) -> tuple[str, str, bytes]:
-        """Subject, text and entity of the newest encrypted mail to somebody with a key: news of their key come in clear
-        beside it, and whichever gpg has done first goes first."""
-        mails = [data for recipient, data in self.office.taken if recipient == address]
-        return opened(self.keys[address], next(data for data in reversed(mails) if isinstance(read(data), Encrypted)))
+        """Subject, text and entity of the newest mail to somebody with a key."""
+        return opened(self.keys[address], newest(self, address))
 
     def in_clear(self, address: str) -> str:
         """The text of the newest mail to somebody, which is not encrypted."""
