@@ -141,7 +141,7 @@ def lookup(
 
     The domain's server learns that this host asked for the address; the daemon never does it by itself.
     """
-    from mailbox_service.adapters.wkd import look_up
+    from mailbox_service.adapters.openpgp.wkd import look_up
 
     config = Invocation.of(context).config(mail_files=False)
     whose = _address(address)

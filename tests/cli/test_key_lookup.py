@@ -14,18 +14,14 @@ import pytest
 
 from mailbox_service.core.gpg.publishing import wkd_paths
 from tests.cli.desk import Desk
+from tests.cli.test_key import desk, people
 from tests.openpgp.keys import People, Person
 from tests.peers.certificates import make_certificates
 
+__all__ = ["desk", "people"]  # fixtures
+
 JANE, DOMAIN = "Jane.Doe@research.example", "research.example"
 ADVANCED, DIRECT = f"openpgpkey.{DOMAIN}", DOMAIN
-
-
-@pytest.fixture(scope="module")
-def people() -> Iterator[People]:
-    everybody = People()
-    yield everybody
-    everybody.leave()
 
 
 @pytest.fixture(scope="module")
@@ -91,14 +87,6 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Direc
     monkeypatch.setenv("SSL_CERT_FILE", one.ca_file)
     yield one
     one.close()
-
-
-@pytest.fixture
-def desk(desk: Desk) -> Desk:
-    with desk.config.open("a") as file:
-        file.write("openpgp: {folder: openpgp}\n")
-    desk.done("migrate")
-    return desk
 
 
 def test_what_the_domain_offers_is_shown_and_can_be_pinned_by_hand(

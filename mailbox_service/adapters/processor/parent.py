@@ -71,7 +71,7 @@ class ChildProcessor:
         return await self._thread.compose(batch)
 
     def compose_at_once(self, batch: Sequence[Written]) -> Composition:
-        return self._processing.compose(batch)
+        return self._thread.compose_at_once(batch)
 
     @property
     def pid(self) -> int | None:

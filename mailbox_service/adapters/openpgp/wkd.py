@@ -10,12 +10,11 @@ import socket
 import ssl
 from urllib.parse import quote
 
+from mailbox_service.adapters.openpgp.listing import MAX_KEY_BYTES
 from mailbox_service.core.gpg.publishing import wkd_paths
 from mailbox_service.errors import NotFound, Refused, TemporaryError
 
 SECONDS = 10.0
-# What the door would refuse anyway.
-MOST_BYTES = 256_000
 
 
 def look_up(address: str) -> tuple[bytes, str]:
@@ -46,11 +45,11 @@ def _get(host: str, path: str) -> bytes:
         answer = connection.getresponse()
         if answer.status != http.client.OK:
             raise NotFound(f"{host} offers no key ({answer.status})")
-        data = answer.read(MOST_BYTES + 1)
+        data = answer.read(MAX_KEY_BYTES + 1)
     finally:
         connection.close()
-    if len(data) > MOST_BYTES:
-        raise Refused(f"{host} answers with more than {MOST_BYTES // 1000} kB: that is no key")
+    if len(data) > MAX_KEY_BYTES:
+        raise Refused(f"{host} answers with more than {MAX_KEY_BYTES // 1000} kB: that is no key")
     return data
 
 
