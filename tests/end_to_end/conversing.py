@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email import message_from_bytes
 from email.message import EmailMessage
+from email.policy import default
 from pathlib import Path
 from typing import Any
 
 from mailbox_service.core.case import CaseState, Stage
+from mailbox_service.services import key_news
 from tests.conversation.people import Person
 from tests.end_to_end.daemon import Desk
 from tests.peers.dovecot import Dovecot
@@ -66,15 +69,19 @@ class Town:
         """Every message is worked, every mail is sent and delivered."""
         self.desk.until(lambda: self._states() == ["done"] * self._given)
         self.desk.until(lambda: {str(mail["state"]) for mail in self.desk.mails()} <= {"sent", "withdrawn"})
-        sent = [str(mail["recipient"]) for mail in self.desk.mails() if mail["state"] == "sent"]
+        mails = [mail for mail in self.desk.mails() if mail["state"] == "sent"]
+        sent = [str(mail["recipient"]) for mail in mails]
+        order = {str(mail["message_id"]): (mail["kind"] != key_news.TO_PERSON, mail["id"]) for mail in mails}
         out: dict[str, list[EmailMessage]] = {}
         for person in self.people:
             wanted = self._before[person.address] + sent.count(person.address)
             self.desk.until(lambda: len(self.maildir(person)) >= wanted)  # noqa: B023 - it is called here
-            mails = self.maildir(person)
-            assert len(mails) == wanted, f"{person.address} got a mail twice"
-            out[person.address] = [person.receive(data) for data in mails[self._seen[person.address] :]]
-            self._seen[person.address] = len(mails)
+            there = self.maildir(person)
+            assert len(there) == wanted, f"{person.address} got a mail twice"
+            # Mails of one moment travel side by side; a test reads them as they were made, news of a key first.
+            new = sorted(there[self._seen[person.address] :], key=lambda data: order[_message_id(data)])
+            out[person.address] = [person.receive(data) for data in new]
+            self._seen[person.address] = len(there)
             person.got += out[person.address]
         return out
 
@@ -107,6 +114,10 @@ class Town:
             and not any(getattr(state.facts, name) for name in facts)
             and len(theirs) == 1
         )
+
+
+def _message_id(data: bytes) -> str:
+    return str(message_from_bytes(data, policy=default)["Message-ID"]).strip()
 
 
 @contextmanager
