@@ -12,10 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mailbox_service.core.case import Party
+from mailbox_service.core.case import Event, Party
 from mailbox_service.services.correspondence import Correspondence
 from mailbox_service.services.mailboxes import Mailbox, clean, written_moment
-from mailbox_service.services.ports import CaseId, CaseRecord, NewMail, OutboundClaim, ThreadIds, Transaction
+from mailbox_service.services.ports import (
+    CaseId,
+    CaseRecord,
+    JournalEntry,
+    NewMail,
+    OutboundClaim,
+    ThreadIds,
+    Transaction,
+)
 from mailbox_service.services.ports.openpgp import Pin, PublicKey
 
 TO_PERSON, TO_MAINTAINERS = "key_changed", "notice_key"
@@ -51,7 +59,7 @@ def pin_on_host(tx: Transaction, mailbox: Mailbox, correspondence: Correspondenc
     old = key_in_force(tx, mailbox, pin.address, pin.case_id)
     if not tx.pin(pin):
         return False
-    _tell(tx, mailbox, correspondence, pin.address, old, case, pin.by, pin.pinned_at)
+    _record_and_tell(tx, mailbox, correspondence, pin.address, old, case, pin.by, pin.pinned_at)
     return True
 
 
@@ -69,7 +77,7 @@ def unpin_on_host(
     old = key_in_force(tx, mailbox, address, case_id)
     gone = tx.unpin(mailbox.name, address, case_id, now)
     if gone:
-        _tell(tx, mailbox, correspondence, address, old, case, by, now)
+        _record_and_tell(tx, mailbox, correspondence, address, old, case, by, now)
     return gone
 
 
@@ -78,7 +86,7 @@ def key_in_force(tx: Transaction, mailbox: Mailbox, address: str, case: CaseId |
     return next((pin.key for pin in tx.pins(mailbox.name, case) if pin.address == address.lower()), None)
 
 
-def _tell(
+def _record_and_tell(
     tx: Transaction,
     mailbox: Mailbox,
     correspondence: Correspondence,
@@ -92,8 +100,16 @@ def _tell(
     if _fingerprint(old) == _fingerprint(new):
         return  # renewed by its owner, or of no effect
     change = KeyChange(address.lower(), old, new, HOST, now, case, by)
+    if case is not None:
+        tx.add_journal([_entry(change, case)], now)
     mails = [*to_person(tx, mailbox, correspondence, change), *to_maintainers(mailbox, correspondence, change)]
     tx.add_mails(mails, now, now + correspondence.lifetime)
+
+
+def _entry(change: KeyChange, case: CaseRecord) -> JournalEntry:
+    event, key = (Event.KEY_UNPINNED, change.old) if change.new is None else (Event.KEY_PINNED, change.new)
+    data: dict[str, object] = {"address": change.address, "fingerprint": _fingerprint(key), "how": HOST}
+    return JournalEntry(case.id, event, change.by, data)
 
 
 def to_person(

@@ -150,6 +150,27 @@ async def test_who_reports_is_named_only_to_maintainers_with_a_key(house: Bench,
     assert jane.public.spoken not in said(out[GRACE]) and "does not say whose key it is" in said(out[GRACE])
 
 
+async def test_what_was_done_on_the_host_for_a_case_is_in_its_journal(
+    house: Bench, ada: Person, jane: Person, door: GpgDoor
+) -> None:
+    pinned(house, ADA, ada.public)
+    await house.post(letter("SQL injection", JANE))
+    case = house.database.run(lambda tx: tx.case_row("SEC-2026-0001")["id"])
+    for _ in range(2):  # the second time nothing changes
+        on_host(house, JANE, jane.public, case)
+    house.database.run(
+        lambda tx: unpin_on_host(
+            tx, house.mailbox, Correspondence(KEY), JANE, CaseId(case), "root on the host", house.now
+        )
+    )
+    on_host(house, JANE, jane.public)  # for all of the mailbox: of no one case
+    rows = house.database.run(lambda tx: tx.journal_of(CaseId(case)))
+    told = [(row["event"], row["actor"], row["data"]) for row in rows if str(row["event"]).startswith("key_")]
+    data = {"address": JANE, "fingerprint": jane.public.fingerprint, "how": "host"}
+    by = "root on the host"
+    assert told == [("key_pinned", by, data), ("key_unpinned", by, data)]
+
+
 def correspondent(key: Person, door: GpgDoor) -> Correspondent:
     return Correspondent(JANE, "Jane Doe", key=key, ours=ours(door))
 

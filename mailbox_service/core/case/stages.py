@@ -56,6 +56,7 @@ class Event(StrEnum):
     MERGED = "merged"
     SPLIT = "split"
     KEY_PINNED = "key_pinned"  # the OpenPGP key of a person of the case
+    KEY_UNPINNED = "key_unpinned"
 
 
 class Party(StrEnum):
