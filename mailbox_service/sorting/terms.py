@@ -12,7 +12,7 @@ from typing import Final
 # say nothing. So is "security" alone, which sales mail and questionnaires use more than reports do.
 SECURITY_TERMS: Final = """
 4.0: sql injection|command injection|cross site scripting|responsible disclosure
-4.0: coordinated disclosure
+4.0: coordinated disclosure|disclosure contact|disclosure timeline|disclosure deadline
 4.0: coordinated vulnerability disclosure|subdomain takeover|prototype pollution|request smuggling
 4.0: remote code execution
 3.4: authentication bypass|auth bypass|account takeover|path traversal|directory traversal
@@ -34,7 +34,10 @@ SECURITY_TERMS: Final = """
 3.0: double free|timing attack|timing attacks|side channel|man in the middle|downgrade attack
 3.0: replay attack|dns rebinding
 3.0: security vulnerability|security advisory|bug bounty|vulnerability disclosure|disclosure policy
-3.0: proof of concept
+3.0: proof of concept|web shell|webshell|magecart|defacement|computer emergency response
+3.0: cert bund|cert fr|cert ua|cert eu|cert polska|cert cc|us cert|jpcert|auscert|certfr|national cert|psirt|csirt
+2.4: disclosure process|disclosure program*|phishing kit|defaced|skimmer|openly reachable|publicly reachable
+2.4: reachable from the internet|openly accessible|safe harbor|safe harbour
 3.0: exploitab*|exploitation|metasploit|sqlmap|burp suite|bugcrowd|hackerone|cvss
 3.0: deserialisation of untrusted
 3.0: deserialization of untrusted|out of bounds read|out of bounds write|out of bounds memory

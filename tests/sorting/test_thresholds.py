@@ -12,7 +12,7 @@ from mailbox_service.sorting.train.material import Material
 
 # By source: how many reports, and the chance of the least likely one. They are spread from there to 1.
 # How much stricter than the promised one in N, by the first letter of the source.
-STRICTER = {"t": 0.3, "r": 1.5, "h": 2.0}
+STRICTER = {"t": 0.3, "r": 1.25, "h": 2.0}
 HARD, REALISTIC, OLDER, CORPUS = ("t1", 400, 0.05), ("r1", 200, 0.3), ("tune", 100, 0.001), ("hackerone", 600, 0.4)
 
 
@@ -43,7 +43,7 @@ def test_no_kind_of_source_loses_more_reports_than_it_may(sources: tuple[tuple[s
         shares = [share_missed(material, found, name, *at) * STRICTER[name[0]] for name, *_ in sources]
         assert max(shares) <= 1 / step + 1e-9
         if step <= 100:
-            assert max(shares) >= 0.7 / step  # and no fewer are redirected than may be
+            assert max(shares) >= 0.6 / step  # and no fewer are redirected than may be
 
 
 def test_the_older_set_sets_no_threshold_beside_the_others_but_does_alone() -> None:
@@ -62,3 +62,14 @@ def test_reports_that_look_like_spam_count_as_missed() -> None:
         material, found, "t1", *(numbers[f"{n} balanced"] for n in ("not_security", "spam", "spam_report"))
     )
     assert found_share == pytest.approx(0.01 / STRICTER["t"], abs=1 / 400)
+
+
+def test_what_the_tables_keep_counts_as_missed_where_it_is_spam_in_plain_sight() -> None:
+    numbers = []
+    for spam in (0.9, 0.99):
+        material, found = made(HARD, REALISTIC, CORPUS)
+        material.leniency[20:23] = 0.0
+        found.spam_chance[20:23] = spam
+        numbers.append(thresholds(material, found))
+    kept, lost = (one["not_security balanced"] for one in numbers)
+    assert lost < kept

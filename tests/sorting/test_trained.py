@@ -15,7 +15,7 @@ from mailbox_service.sorting.learned import sorter as module
 from mailbox_service.sorting.learned.features import ASKS, ASKS_AT_END, ASKS_MUCH, ASKS_TWICE, FeatureReader, english
 from mailbox_service.sorting.learned.model import shipped
 from mailbox_service.sorting.learned.scoring import LIMIT, PART_DISCOUNT, Scorer
-from mailbox_service.sorting.learned.sorter import INTENTS, TrainedSorter, thresholds
+from mailbox_service.sorting.learned.sorter import INTENTS, PLAIN_SPAM, PLAIN_SPAM_REPORT, TrainedSorter, thresholds
 from mailbox_service.sorting.lexical import LexicalSorter
 
 ROOT = Path(__file__).parents[2]
@@ -218,16 +218,34 @@ def test_no_other_intent_is_known(intent: str) -> None:
         TrainedSorter(intent)
 
 
-def test_what_the_tables_call_a_report_is_never_spam() -> None:
+def test_what_the_tables_call_a_report_is_spam_in_plain_sight_only_and_never_where_it_is_strict() -> None:
     called = [mail.mail for mail in MAILS if TABLES_ALONE.sort(mail.mail).outcome is Outcome.SECURITY]
     assert called
+    strict = TrainedSorter("strict")
     spammy = (
         "We are a leading SEO agency. Rank your website first on Google, guaranteed. Casino bonus, reply for a quote!"
     )
     for mail in called:
         louder = Sortable(mail.subject, (*mail.texts, *[spammy] * 5), spam_marked=True, automatic=True)
         if TABLES_ALONE.sort(louder).outcome is Outcome.SECURITY:
-            assert SORTER.sort(louder).outcome is not Outcome.SPAM
+            verdict = SORTER.sort(louder)
+            plain = verdict.spam >= PLAIN_SPAM and verdict.security < PLAIN_SPAM_REPORT["balanced"]
+            assert plain or verdict.outcome is not Outcome.SPAM
+            assert strict.sort(louder).outcome is not Outcome.SPAM
+
+
+def test_who_begs_for_a_bounty_in_words_of_the_field_gets_no_answer_unless_it_is_strict() -> None:
+    begging = Sortable(
+        "Vulnerability report",
+        (
+            "Dear team,\n\nI am an ethical hacker and bug hunter. I found critical vulnerabilities in your domain. Before I "
+            "share the proof of concept, confirm what bounty you pay. I accept PayPal and USDT. My last reports were "
+            "rewarded with 500$. Waiting for your fast reply, many companies are waiting.\n",
+        ),
+    )
+    assert TABLES_ALONE.sort(begging).outcome is Outcome.SECURITY
+    assert SORTER.sort(begging).outcome is Outcome.SPAM
+    assert TrainedSorter("strict").sort(begging).outcome is Outcome.UNSURE
 
 
 @pytest.mark.parametrize(

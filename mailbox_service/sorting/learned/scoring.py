@@ -15,7 +15,7 @@ _MEMO_LIMIT: Final = 10_000
 _WORD_CHARS: Final = 40
 # A part by itself must be so much louder than the whole mail to decide: many parts have many chances to sound like a
 # report. Text that is added to a mail takes nothing from the parts that were there before, so that it sinks no report.
-PART_DISCOUNT: Final = 1.5
+PART_DISCOUNT: Final = 3.0
 # Scores beyond this are the same to everything that follows.
 LIMIT: Final = 30.0
 # Marks that are no terms: what plain sentences are made of.

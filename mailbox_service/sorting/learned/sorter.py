@@ -32,7 +32,9 @@ KNOWN_SHARE: Final = 0.5
 KNOWN_FROM_WORDS: Final = 5
 # Fewer distinct words say nothing, unless the hand-made tables understood them: "I attach what I found. Please look."
 SAID_FROM_WORDS: Final = 12
+# Spam in plain sight: from this chance of spam on, beside a chance of a report below that.
 PLAIN_SPAM: Final = 0.95
+PLAIN_SPAM_REPORT: Final = {"open": 0.2, "balanced": 0.2, "strict": 0.0}
 INTENTS: Final = ("balanced", "strict", "open")
 # How far below the threshold the chance must lie, by what the hand-made tables alone make of the mail: where they see a
 # report, nothing is redirected; where they understood what it asks for, more is.
@@ -106,12 +108,14 @@ class TrainedSorter:
         outcome = self._outcome(security, spam)
         if outcome is Outcome.NOT_SECURITY or (outcome is Outcome.UNSURE and security >= TABLES_SECURITY):
             outcome = self._with_tables(security, self._tables.judged(mail, look.reading).outcome)
-        elif outcome is Outcome.SPAM and self._tables.judged(mail, look.reading).outcome is Outcome.SECURITY:
-            outcome = Outcome.UNSURE  # what the tables see as a report is never passed over in silence
+        elif outcome is Outcome.SPAM and not self._plain_spam(security, spam):
+            # What the tables see as a report is passed over in silence only if it is spam in plain sight.
+            seen = self._tables.judged(mail, look.reading).outcome
+            outcome = Outcome.UNSURE if seen is Outcome.SECURITY else outcome
         unread = None
         if outcome in (Outcome.NOT_SECURITY, Outcome.SPAM):
             unread = self._unread(mail, look)
-            if unread is not None and not (outcome is Outcome.SPAM and self._plain_spam(spam)):
+            if unread is not None and not (outcome is Outcome.SPAM and self._plain_spam(security, spam)):
                 outcome, security = Outcome.UNSURE, max(security, self.thresholds.not_security)
         return Verdict(outcome, security, spam, self._reasons(mail, look, scores, spam, unread))
 
@@ -139,9 +143,11 @@ class TrainedSorter:
         lenient = self.thresholds.not_security * TABLES[tables]
         return Outcome.NOT_SECURITY if security < lenient else Outcome.UNSURE
 
-    def _plain_spam(self, spam: float) -> bool:
-        """Spam in plain sight stays spam, whatever is attached to it."""
-        return spam >= max(PLAIN_SPAM, self.thresholds.spam)
+    def _plain_spam(self, security: float, spam: float) -> bool:
+        """Spam in plain sight stays spam, whatever is attached to it, and whatever terms of ours it uses: who begs for
+        a bounty does."""
+        report = PLAIN_SPAM_REPORT.get(self.intent, PLAIN_SPAM_REPORT["balanced"])
+        return spam >= max(PLAIN_SPAM, self.thresholds.spam) and security < report
 
     def _unread(self, mail: Sortable, look: Look) -> str | None:
         """Why silence is no evidence here, or None: the mail could be read, and held nothing of a report."""

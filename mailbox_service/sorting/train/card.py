@@ -46,7 +46,7 @@ _REACHED: Final = """
 
 Six folds; each mail was sorted, with all rules, by a model trained without any mail of its project (corpora) or writer
 (sets). The writers called t wrote to be hard, those called r as a mailbox receives it. The thresholds come from the
-scores of these same mails: at most one report in 1.5 N is missed of the r's, one in 0.3 N of the t's, and one in 2 N
+scores of these same mails: at most one report in 1.25 N is missed of the r's, one in 0.3 N of the t's, and one in 2 N
 of the corpora without sbrbench. So the share missed is what they were set to, and only the share redirected is a
 finding. No threshold comes from the sources tune, judge, blind and round-4 to round-7: the tables behind the marks were
 tuned on their mails, and their rows flatter. `missed`: reports called *not security* or *spam*; `redirected`: mail that

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from mailbox_service.sorting.learned.scoring import LIMIT, PART_DISCOUNT
+from mailbox_service.sorting.learned.sorter import PLAIN_SPAM, PLAIN_SPAM_REPORT
 from mailbox_service.sorting.train import fit
 from mailbox_service.sorting.train.material import FOLDS, Material, numbered
 
@@ -24,7 +25,7 @@ _SPAM_REPORT: Final = {"open": 0.5, "balanced": 0.35, "strict": 0.25}
 # than the promised one in N: for all that is missed, and for what is called spam. `r` wrote what a mailbox gets, which
 # is what is promised, with a reserve; `t` wrote pairs of mails that are hard to tell apart, where people err, too. The
 # older set is not among them: the hand-made tables were tuned on its mails.
-_KINDS: Final = {"r": (1.5, 2.0), "t": (0.3, 0.4)}
+_KINDS: Final = {"r": (1.25, 2.0), "t": (0.3, 0.4)}
 # The corpora flatter.
 _CORPORA_STRICTER: Final = (2.0, 2.0)
 # Labels full of errors.
@@ -112,7 +113,7 @@ def thresholds(material: Material, found: Crossed) -> dict[str, float]:
     kinds = [(own & np.array([numbered(source, kind) for source in sources]), *more) for kind, more in _KINDS.items()]
     groups = [group for group in kinds if group[0].any()] or [(own, 1.0, 1.0)]
     groups.append((reports & ~material.own & ~np.isin(sources, _NOISY), *_CORPORA_STRICTER))
-    # What the tables see as a report is never called spam, and always kept.
+    # What the tables see as a report is kept, and called spam only in plain sight.
     unseen = material.leniency > 0
     numbers: dict[str, float] = {}
     for intent, share in _SPAM_REPORTS.items():
@@ -126,7 +127,8 @@ def thresholds(material: Material, found: Crossed) -> dict[str, float]:
     chance = np.where(unseen, found.report_chance / lenient, 1.0)
     for name, step, intent in [*((f"1/{step}", step, "balanced") for step in STEPS), *_named_steps()]:
         spam = found.spam_chance >= numbers[f"spam {intent}"]
-        lost = spam & unseen & (found.report_chance < numbers[f"spam_report {intent}"])
+        plain = (found.spam_chance >= PLAIN_SPAM) & (found.report_chance < PLAIN_SPAM_REPORT[intent])
+        lost = spam & (unseen | plain) & (found.report_chance < numbers[f"spam_report {intent}"])
         found_at = [_lowest(chance[group & ~lost], step * more, int((group & lost).sum())) for group, more, _ in groups]
         numbers[f"not_security {name}"] = min(found_at) * 0.9995  # rounded, it is not above a report that is kept
     return {name: float(f"{value:.4g}") for name, value in sorted(numbers.items())}

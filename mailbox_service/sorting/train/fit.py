@@ -12,18 +12,21 @@ from mailbox_service.sorting.train.material import Material
 
 # How strongly a weight is drawn to nought, by what is told apart and the kind of its feature.
 PRIOR: Final = {
-    "security": {"w": 15.0, "r": 150.0, "k": 7.0, "K": 7.0, "m": 10.0},
-    "spam": {"w": 10.0, "r": 110.0, "k": 4.5, "K": 4.5, "m": 10.0},
+    "security": {"w": 10.0, "r": 50.0, "k": 20.0, "K": 20.0, "m": 7.0},
+    "spam": {"w": 6.0, "r": 25.0, "k": 5.5, "K": 5.5, "m": 6.0},
 }
 # Pairs of ideas are many and rare.
-PRIOR_PAIRS: Final = 30.0
+PRIOR_PAIRS: Final = 20.0
 # How much of the weight that the tables give to a term is believed before anything is learned of it.
 BY_HAND: Final = 0.2
 # A text of the corpora counts as so much of a mail of the mailbox sets: it is not what a mailbox receives. Reports
-# count more, so that none of their kind is missed.
-CORPORA_REPORT: Final = 0.75
+# count more, so that none of their kind is missed, and mail more than issues.
+CORPORA_REPORT: Final = 0.5
+CORPORA_MAIL: Final = 0.3
 CORPORA_OTHER: Final = 0.1
+# The same where spam is told from all other mail; there a report counts as several, for spam is passed over in silence.
 CORPORA_SPAM: Final = 0.2
+NO_SPAM_REPORT: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +63,23 @@ def fitted(material: Material, chosen: Any, label: str) -> Fit:
     x = material.learned[rows]
     columns = np.flatnonzero(np.diff(x.tocsc().indptr))
     y = material.labelled(label)[rows]
-    share = np.where(y == 1, CORPORA_REPORT, CORPORA_OTHER) if label == "security" else CORPORA_SPAM
-    counts = np.where(material.own[rows], 1.0, share)
+    counts = _counts(material, label)[rows]
     prior = np.array([prior_of(material.names[column], label) for column in columns])
     by_hand = _by_hand(material, label)
     found = logistic(x[:, columns].tocsr(), y, counts, prior, by_hand[columns])
     weights = by_hand.copy()  # a term that was never met keeps what the tables say
     weights[columns] = found.weights
     return Fit(weights, found.bias)
+
+
+def _counts(material: Material, label: str) -> Any:
+    """As how many mails each mail counts."""
+    reports = material.labelled("security") == 1
+    if label == "spam":
+        return np.where(material.own, 1.0, CORPORA_SPAM) * np.where(reports, NO_SPAM_REPORT, 1.0)
+    mail = np.array([mail.form == "email" for mail in material.mails])
+    corpora = np.where(reports, CORPORA_REPORT, np.where(mail, CORPORA_MAIL, CORPORA_OTHER))
+    return np.where(material.own, 1.0, corpora)
 
 
 def prior_of(name: str, label: str) -> float:
