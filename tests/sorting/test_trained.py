@@ -109,6 +109,21 @@ def test_what_follows_a_report_takes_nothing_from_its_parts(report: Labelled, mo
     assert scorer.scores(after).report >= min(LIMIT, loudest - PART_DISCOUNT) - 1e-9
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(MAILS), st.sampled_from(MAILS))
+def test_what_is_quoted_below_takes_nothing_from_a_report_and_makes_no_spam(report: Labelled, quoted: Labelled) -> None:
+    scorer, reader = Scorer(shipped()), FeatureReader()
+    first = "\n".join(line for line in report.mail.texts[0].splitlines() if not line.lstrip().startswith(">"))
+    below = "\n".join(f"> {line}" for text in quoted.mail.texts for line in text.splitlines())
+    before = scorer.scores(reader.look(Sortable(report.mail.subject, (first,))))
+    look = reader.look(Sortable(report.mail.subject, (f"{first}\n\n{below}",)))
+    after = scorer.scores(look)
+    # Too few words beside a quotation are read with it; signals (payloads) are looked for in whole texts.
+    if look.written is not look.whole and not any("signal" in mark for mark in look.written.marks):
+        assert after.report >= before.report - 1e-9
+        assert after.spam <= before.spam + 1e-9
+
+
 @pytest.mark.parametrize(
     "question",
     [

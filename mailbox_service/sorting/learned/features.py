@@ -63,6 +63,7 @@ class Look:
     whole: Part
     parts: list[Part]  # paragraphs, long ones cut, each once; none where there is only one
     reading: Reading
+    written: Part  # the whole without what is quoted; the very same where nothing is, or hardly anything else
 
 
 def scale(words: int) -> float:
@@ -113,7 +114,7 @@ class FeatureReader:
     def look(self, mail: Sortable) -> Look:
         """The words and marks of the mail and of its parts."""
         reading = Reading(self._lexicon).of(mail)
-        found = []
+        found, written = [], []
         for piece in dict.fromkeys(reading.pieces):
             in_piece = set(map(self.names.__getitem__, piece.hits))
             in_piece.update(*map(self._marks.__getitem__, piece.masks))
@@ -121,12 +122,21 @@ class FeatureReader:
                 in_piece.add(ASKS)
                 in_piece.update(*map(self._asked.__getitem__, piece.asked))
             found.append(Part(piece.bag if piece.ascii else apart(piece.bag), in_piece))
+            if not piece.quoted:
+                written.append(found[-1])
         marks = {self.names[hit] for text in reading.texts for hit in signals_in(text)}
         marks.update(_form(reading))
         marks.update(map(self.names.__getitem__, filename_hits(mail, self._lexicon)))
-        whole = Part(set().union(*(part.words for part in found)), marks.union(*(part.marks for part in found)))
+        whole = _together(found, marks)
+        newly = _together(written, marks) if len(written) < len(found) else whole
         parts = [part for part in found if len(part.words) >= PART_WORDS]
-        return Look(whole, parts if len(reading.pieces) > 1 else [], reading)
+        said = newly if len(newly.words) >= PART_WORDS else whole
+        return Look(whole, parts if len(reading.pieces) > 1 else [], reading, said)
+
+
+def _together(parts: list[Part], marks: set[str]) -> Part:
+    """One part of several, with further marks."""
+    return Part(set().union(*(part.words for part in parts)), marks.union(*(part.marks for part in parts)))
 
 
 def _form(reading: Reading) -> Iterator[str]:

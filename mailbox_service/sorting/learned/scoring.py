@@ -99,13 +99,20 @@ class Scorer:
         self._known = _Known(model.words)
 
     def scores(self, look: Look) -> Scores:
-        """Of a report: of the whole mail or of its loudest part, whichever is louder. Of spam: of the whole mail."""
+        """Of a report: of the whole mail, of what is newly written in it, or of its loudest part, whichever is louder.
+        Of spam: of the whole mail or of what is newly written, whichever is less."""
         loudest, best = look.whole, self.report(look.whole)
+        spam = self._score(look.whole, SPAM)
+        if look.written is not look.whole:
+            spam = min(spam, self._score(look.written, SPAM))
+            score = self.report(look.written)
+            if score > best:
+                loudest, best = look.written, score
         for part in look.parts:
             score = self.report(part) - PART_DISCOUNT
             if score > best:
                 loudest, best = part, score
-        return Scores(_bounded(best), _bounded(self._score(look.whole, SPAM)), loudest)
+        return Scores(_bounded(best), _bounded(spam), loudest)
 
     def report(self, part: Part) -> float:
         """The log-odds that a mail of this part alone is a report."""

@@ -47,17 +47,19 @@ def scored(material: Material, report: fit.Fit, spam: fit.Fit, wanted: Any) -> t
     """The scores of the wanted mails, as the sorter makes them, and what language decided; of all others nought."""
     rows = np.flatnonzero(wanted)
     total = len(material.mails)
-    found = np.zeros(total), np.zeros(total)
-    found[0][rows] = material.whole[rows] @ report.weights + report.bias
-    found[1][rows] = material.whole[rows] @ spam.weights + spam.bias
+    best, spams, english = np.zeros(total), np.zeros(total), wanted & material.english
+    whole, written = (mails[rows] @ report.weights + report.bias for mails in (material.whole, material.written))
+    best[rows] = np.maximum(whole, written)
+    newer = rows[written > whole]
+    english[newer] = material.english_written[newer]
+    spams[rows] = np.minimum(*(mails[rows] @ spam.weights for mails in (material.whole, material.written))) + spam.bias
     parts = np.flatnonzero(wanted[material.mail_of])
     loud = material.parts[parts] @ report.weights + report.bias - PART_DISCOUNT
-    best, english = found[0].copy(), wanted & material.english
     order = np.argsort(loud, kind="stable")  # the loudest of a mail last
     louder = order[loud[order] > best[material.mail_of[parts[order]]]]
     best[material.mail_of[parts[louder]]] = loud[louder]
     english[material.mail_of[parts[louder]]] = material.english_parts[parts[louder]]
-    return np.clip(best, -LIMIT, LIMIT), np.clip(found[1], -LIMIT, LIMIT), english
+    return np.clip(best, -LIMIT, LIMIT), np.clip(spams, -LIMIT, LIMIT), english
 
 
 def cross(material: Material) -> tuple[Crossed, list[tuple[fit.Fit, fit.Fit]]]:

@@ -21,7 +21,7 @@ PRIOR_PAIRS: Final = 20.0
 BY_HAND: Final = 0.2
 # A text of the corpora counts as so much of a mail of the mailbox sets: it is not what a mailbox receives. Reports
 # count more, so that none of their kind is missed, and mail more than issues.
-CORPORA_REPORT: Final = 0.5
+CORPORA_REPORT: Final = 1.0
 CORPORA_MAIL: Final = 0.3
 CORPORA_OTHER: Final = 0.1
 # The same where spam is told from all other mail; there a report counts as several, for spam is passed over in silence.

@@ -55,9 +55,11 @@ class Material:
     columns: Columns = field(init=False)
     learned: Any = None  # mails x columns: what may be learned of them
     whole: Any = None  # mails x columns: as the sorter reads them
+    written: Any = None  # the same, without what is quoted
     parts: Any = None  # parts x columns, in the same way
     mail_of: Any = None  # by part
     english: Any = None  # by mail: is it in English?
+    english_written: Any = None  # by mail
     english_parts: Any = None  # by part
     leniency: Any = None  # by mail: what the hand-made tables make of a threshold
     by_hand: dict[str, Hit] = field(default_factory=dict)  # by the name of a mark: what the tables say of it
@@ -136,9 +138,11 @@ def build(material: Material, kindred: Kindred) -> None:
     own = [bool(mine) for mine in material.own]
     material.learned = columns.rows([look.whole for look in looks], own)
     material.whole = columns.rows([look.whole for look in looks], [True] * len(looks))
+    material.written = columns.rows([look.written for look in looks], [True] * len(looks))
     parts = [(number, part) for number, look in enumerate(looks) for part in look.parts]
     material.mail_of = np.array([number for number, _ in parts])
     material.english = np.array([english(look.whole.words) for look in looks])
+    material.english_written = np.array([english(look.written.words) for look in looks])
     material.english_parts = np.array([english(part.words) for _, part in parts])
     material.parts = columns.rows([part for _, part in parts], [True] * len(parts))
 
