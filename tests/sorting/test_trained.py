@@ -253,9 +253,9 @@ def test_who_begs_for_a_bounty_in_words_of_the_field_gets_no_answer_unless_it_is
     begging = Sortable(
         "Vulnerability report",
         (
-            "Dear team,\n\nI am an ethical hacker and bug hunter. I found critical vulnerabilities in your domain. Before I "
-            "share the proof of concept, confirm what bounty you pay. I accept PayPal and USDT. My last reports were "
-            "rewarded with 500$. Waiting for your fast reply, many companies are waiting.\n",
+            "Dear team,\n\nI am an ethical hacker and bug hunter. I found critical vulnerabilities in your domain. "
+            "Before I share the proof of concept, confirm what bounty you pay. I accept PayPal and USDT. My last "
+            "reports were rewarded with 500$. Waiting for your fast reply, many companies are waiting.\n",
         ),
     )
     assert TABLES_ALONE.sort(begging).outcome is Outcome.SECURITY
