@@ -176,6 +176,12 @@ def test_a_mail_that_says_too_little_is_neither_redirected_nor_spam(subject: str
     assert SORTER.sort(Sortable(subject, (vague,), spam_marked=marked)).outcome is Outcome.UNSURE
 
 
+@pytest.mark.parametrize("subject", ["Sicherheitslücke in der Anmeldung", "Уязвимость: чтение чужих файлов", "XSS"])
+def test_a_subject_that_names_a_flaw_is_never_redirected_whatever_stands_below(subject: str) -> None:
+    assert SORTER.sort(Sortable("How to configure", (SUPPORT,))).outcome is Outcome.NOT_SECURITY
+    assert SORTER.sort(Sortable(subject, (SUPPORT,))).outcome not in MISSED
+
+
 def test_a_short_request_that_is_understood_is_redirected_all_the_same() -> None:
     assert sort("How do I install it with docker?").outcome is Outcome.NOT_SECURITY
 

@@ -50,11 +50,8 @@ def test_visible_text_is_kept(source: str, text: str) -> None:
         "display:none",
         "DISPLAY : NONE !important",
         "color:red; visibility: hidden",
-        "font-size:0",
-        "font-size: 0px;",
-        "font-size:0.0em",
-        "mso-hide:all",
         "opacity:0",
+        "display:block;display:none",
         "display:/**/none",
     ],
 )
@@ -64,14 +61,67 @@ def test_hidden_text_is_dropped(style: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "style", ["font-size:0.8em", "display:block", "line-font-size:0", "opacity:0.5", "font-size:01px0"]
+    "style",
+    [
+        "font-size:0.8em",
+        "display:block",
+        "line-font-size:0",
+        "opacity:0.5",
+        "font-size:01px0",
+        "backface-visibility:hidden",
+        "content-visibility:hidden",
+        "--x:display:none",
+        "display:none;display:block",
+        "mso-hide:all",  # obeyed by one program only
+        "font-size:0",  # of a container: its children set it anew
+    ],
 )
 def test_visible_styles_hide_nothing(style: str) -> None:
     assert html_to_text(f'<div style="{style}">b</div>')[0] == "b"
 
 
+@pytest.mark.parametrize("style", ["font-size:0", "font-size: 0px;", "font-size:0.0em"])
+def test_text_of_no_size_is_dropped(style: str) -> None:
+    assert html_to_text(f'a<span style="{style}">b<i>c</i></span>d')[0] == "ad"
+
+
 def test_the_hidden_attribute_hides() -> None:
     assert html_to_text("a<span hidden>b</span>c")[0] == "ac"
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        'class="overflow-hidden"',
+        'class="hidden-xs"',
+        'class="hidden"',
+        'aria-hidden="false"',
+        'title="the hidden field"',
+        "id=hidden-note",
+        'name="hidden"',
+        'onclick="this.hidden=false"',
+        'data-style="display:none"',
+        'title="style=display:none"',
+        "data-hidden",
+    ],
+)
+def test_other_attributes_and_values_that_speak_of_hiding_hide_nothing(attribute: str) -> None:
+    assert html_to_text(f"a<div {attribute}>b</div>c")[0] == "a\nb\nc"
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("<p><span style='display:none'>pre</p><p>seen</p>", "seen"),
+        ("<div><b hidden>x<i>y</i></div>seen", "seen"),
+        ("<table><tr hidden><td>x</table><p>seen", "seen"),
+        ("<td><center style='display:none'>x</td><td>seen", "seen"),
+        ("<div hidden>x</b>y<p>z</p></div>seen", "seen"),
+        ("<div hidden><div>x</div>y</div>seen", "seen"),
+    ],
+)
+def test_what_is_hidden_ends_with_the_element_around_it(source: str, text: str) -> None:
+    assert html_to_text(source)[0].strip() == text
 
 
 def test_beyond_the_tag_limit_tags_are_stripped_and_no_text_is_lost() -> None:

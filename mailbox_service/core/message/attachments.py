@@ -9,6 +9,7 @@ from mailbox_service.core.message.charsets import decode
 from mailbox_service.core.message.fields import decode_words
 
 FILENAME_CHARS = 120  # below every file system's 255 bytes even with a prefix and in UTF-8's two-byte scripts
+_WHOLE_BYTES = 4092  # of the head, so that it is not cut within a character of two or four bytes
 HEAD_BYTES = 4096  # of the decoded content; enough for every signature below and to tell text from binary
 
 
@@ -64,7 +65,7 @@ _TEXT_EXTENSIONS = words(
     properties env html htm xhtml svg css js mjs ts jsx tsx py rb pl pm php php5 phtml sh bash zsh ps1
     bat cmd c h cc cpp cxx hpp cs java kt scala go rs swift m lua sql r jsp asp aspx vue tf gradle
     dockerfile makefile mk asm s http req curl nse yar yara rules bcheck eml tex url vbs ipynb proto
-    graphql plist out trace asan stderr stdout
+    graphql plist out trace asan stderr stdout asc sig ics vcf
     """
 )
 _TEXT_TYPES = words(
@@ -73,7 +74,7 @@ _TEXT_TYPES = words(
     application/x-shellscript application/x-python application/x-python-code application/x-perl
     application/x-ruby application/x-httpd-php application/x-php application/sql application/yaml
     application/x-yaml application/toml application/x-patch application/xhtml+xml application/x-csh
-    application/x-tcl application/graphql
+    application/x-tcl application/graphql application/ics application/pgp-signature application/pgp-keys
     """
 )
 _BY_TYPE = {
@@ -130,10 +131,12 @@ def is_text(head: bytes, filename: str, content_type: str) -> bool:
     return named and looks_like_text(head)
 
 
-def looks_like_text(head: bytes) -> bool:
-    """No signature of a binary format, no NUL, hardly any control characters."""
-    if sniff(head) or (b"\0" in head and head[:2] not in (b"\xff\xfe", b"\xfe\xff")):
+def looks_like_text(head: bytes, charset: str = "") -> bool:
+    """No signature of a binary format, no NUL but in UTF-16, hardly any control characters."""
+    if sniff(head):
         return False
-    text = decode(head)
+    text = decode(head[:_WHOLE_BYTES], charset)
+    if "\0" in text:
+        return False
     odd = sum(1 for c in text if (c < " " and c not in "\t\n\r\f\x1b") or c == "\ufffd")
     return odd <= len(text) // 50

@@ -57,6 +57,7 @@ _ALIASES = {
 _REFUSED = frozenset({"punycode", "idna", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem"})
 _SAMPLE_BYTES = 64 * 1024  # more of a text does not change a guess about its charset
 # Above this share of undecodable characters the declaration is taken for wrong, not the text for damaged.
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _DAMAGE_SHARE = 0.01
 _LEAST_CYRILLIC_BYTES = 12  # a guess from fewer letters would turn a few accented Latin letters into Cyrillic
 
@@ -85,6 +86,8 @@ def decode(data: bytes, declared: str = "") -> str:
             return data.decode(codec)
         except (UnicodeError, ValueError):
             pass
+    if data.startswith(_UTF_16):
+        return _or_replaced(data, "utf-16")
     try:
         # A declared Latin-1 that is valid UTF-8 is UTF-8 in practice: pairs such as "Ã¼" do not occur in prose.
         text = data.decode("utf-8-sig")

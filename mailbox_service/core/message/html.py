@@ -6,6 +6,7 @@ Nothing is ever fetched. Why no HTML library: docs/decisions/001-own-mime-walk.m
 from __future__ import annotations
 
 import re
+from collections import Counter
 from html import unescape as _unescape
 
 from mailbox_service.core.message.attachments import words
@@ -19,16 +20,12 @@ _QUOTE_STEPS = 12  # quoted values that hold a ">" in one tag; bounds the search
 
 _TAG_NAME = re.compile(r"/?[a-zA-Z][a-zA-Z0-9:_-]{0,30}")
 _QUOTE_OR_END = re.compile("[\"'>]")
-_ATTRIBUTE = re.compile(
-    r"\b(style|href|alt|hidden)\b(?:[ \t\r\n]*=[ \t\r\n]*(?:\"([^\"]*)\"|'([^']*)'|([^ \t\r\n>]*)))?", re.IGNORECASE
-)
+_ATTRIBUTE = re.compile(r"([^ \t\r\n\"'<>/=]+)(?:[ \t\r\n]*=[ \t\r\n]*(?:\"([^\"]*)\"|'([^']*)'|([^ \t\r\n>]*)))?")
+_ATTRIBUTES = frozenset({"style", "href", "alt", "hidden"})  # those that are looked at
 _CRUDE_TAG = re.compile(r"<[^<>]*>")
 _BLANKS = re.compile(r"[ \t\r\n\f\xa0]+")
 _STYLE_NOISE = re.compile(r"[ \t\r\n]+|/\*[^*]*\*/")
-_HIDING = re.compile(
-    r"display:none|visibility:(?:hidden|collapse)|mso-hide:all|(?<!-)font-size:0(?:\.0*)?(?:px|pt|em|rem|ex|vw|%)?(?:!|;|$)"
-    r"|(?<!-)opacity:0(?:\.0*)?(?:!|;|$)"
-)
+_NOUGHT = re.compile(r"0(?:\.0*)?(?:px|pt|em|rem|ex|vw|%)?")
 _PARAGRAPHS = words(
     """
     p h1 h2 h3 h4 h5 h6 pre blockquote ul ol dl table article section aside fieldset figure form
@@ -42,6 +39,8 @@ _LINES = words(
 )
 _VOID = words("br hr img input meta link area base col embed source track wbr param")
 _RAW = {name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script", "style", "title", "template", "noembed")}
+# Containers give text of no size to what is inside of them, so that blanks take no room; their children set it anew.
+_CONTAINERS = words("div table tbody thead tfoot tr td th center body section article main header footer")
 # Their end tag may be left out, so a hidden one ends where the next of its kind begins.
 _SELF_CLOSING = words("p li dt dd tr td th option")
 
@@ -75,7 +74,8 @@ class _Projector:
         self.depth = 0  # of blockquotes
         self.preformatted = 0
         self.hidden_by = ""  # the element that hides what is inside of it
-        self.hidden_depth = 0
+        self.hidden: list[str] = []  # the open elements from that one on
+        self.hidden_count: Counter[str] = Counter()  # how many of each
         self.links: list[tuple[str, int, int]] = []  # target, and where its text begins
         self.last_quote = {"'": source.rfind("'"), '"': source.rfind('"')}
         self.unclosed: set[str] = set()  # searches that found nothing once will find nothing again
@@ -155,21 +155,21 @@ class _Projector:
 
     def _open(self, tag: str, rest: str) -> None:
         if self.hidden_by:
-            if tag != self.hidden_by:
+            if tag != self.hidden_by or tag not in _SELF_CLOSING:
+                if tag not in _VOID and not rest.endswith("/"):
+                    self._hide(tag)
                 return
-            if tag not in _SELF_CLOSING:
-                self.hidden_depth += 1
-                return
-            self.hidden_by = ""
+            self._unhide()
         attributes = _attributes(rest) if len(rest) > 1 else {}
-        hides = "hidden" in attributes or _HIDING.search(_STYLE_NOISE.sub("", attributes.get("style", "")).lower())
+        hides = "hidden" in attributes or _hides(attributes.get("style", ""), container=tag in _CONTAINERS)
         if tag == "br":
             self._end_line()
         elif tag in _PARAGRAPHS or tag in _LINES:
             self._break(tag in _PARAGRAPHS)
         if hides:
             if tag not in _VOID and not rest.endswith("/"):
-                self.hidden_by, self.hidden_depth = tag, 1
+                self.hidden_by = tag
+                self._hide(tag)
             return
         self._show(tag, attributes)
 
@@ -194,11 +194,7 @@ class _Projector:
             self.preformatted += 1
 
     def _close(self, tag: str) -> None:
-        if self.hidden_by:
-            if tag == self.hidden_by:
-                self.hidden_depth -= 1
-                if self.hidden_depth == 0:
-                    self.hidden_by = ""
+        if self.hidden_by and not self._closes_around(tag):
             return
         if tag == "a" and self.links:
             self._end_link(*self.links.pop())
@@ -208,6 +204,32 @@ class _Projector:
             self.depth = max(0, self.depth - 1)
         elif tag == "pre":
             self.preformatted = max(0, self.preformatted - 1)
+
+    def _hide(self, tag: str) -> None:
+        self.hidden.append(tag)
+        self.hidden_count[tag] += 1
+
+    def _unhide(self) -> None:
+        self.hidden_by = ""
+        self.hidden.clear()
+        self.hidden_count.clear()
+
+    def _closes_around(self, tag: str) -> bool:
+        """Whether the end tag is that of an element around the hidden one, which ends with it (its own is missing)."""
+        if not self.hidden_count[tag]:
+            # An inline element's is a mistake in what is hidden.
+            around = tag in _PARAGRAPHS or tag in _LINES or tag in _CONTAINERS
+            if around:
+                self._unhide()
+            return around
+        while self.hidden_count[tag]:
+            last = self.hidden.pop()
+            self.hidden_count[last] -= 1
+            if last == tag:
+                break
+        if not self.hidden:
+            self._unhide()
+        return False
 
     def _end_link(self, target: str, line: int, place: int) -> None:
         if not target.lower().startswith(("http:", "https:", "mailto:", "ftp:", "tel:")):
@@ -262,5 +284,23 @@ class _Projector:
 def _attributes(rest: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for match in _ATTRIBUTE.finditer(rest):
-        found.setdefault(match[1].lower(), match[2] or match[3] or match[4] or "")
+        name = match[1].lower()
+        if name in _ATTRIBUTES:
+            found.setdefault(name, match[2] or match[3] or match[4] or "")
     return found
+
+
+def _hides(style: str, *, container: bool) -> bool:
+    """Does the style hide the element from its reader? Of several values of a property the last one counts."""
+    if not style:
+        return False
+    values = {}
+    for declaration in _STYLE_NOISE.sub("", style).lower().split(";"):
+        name, _, value = declaration.partition(":")
+        values[name] = value.partition("!")[0]
+    return (
+        values.get("display") == "none"
+        or values.get("visibility") in ("hidden", "collapse")
+        or _NOUGHT.fullmatch(values.get("opacity", "")) is not None
+        or (not container and _NOUGHT.fullmatch(values.get("font-size", "")) is not None)
+    )

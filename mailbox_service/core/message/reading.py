@@ -159,15 +159,20 @@ class Reader:
         size = decoding.decoded_size(entity.buf, entity.start, entity.end, entity.encoding)
         sniffed = files.sniff(head)
         first = number == 1 and not entity.nested and not any(t.kind is TextKind.BODY for t in self.texts)
-        self.attachments.append(Attachment(name, kind[:120], sniffed, size))
+        in_place = kind in _READ_IN_PLACE and entity.disposition != "attachment" and first
+        charset = entity.parameters.get("charset", "")
+        readable = in_place or (
+            files.looks_like_text(head, charset) if kind.startswith("text/") else files.is_text(head, name, kind)
+        )
+        self.attachments.append(Attachment(name, kind[:120], sniffed, size, readable))
         if not entity.nested:
             self._look_for_encryption(entity, head, name)
-        if kind in _READ_IN_PLACE and entity.disposition != "attachment" and first:
+        if in_place:
             self._read_text(entity)  # some clients name the text of the mail itself
             return
         if not entity.nested:
             self.files.append((entity, name))
-        if (kind.startswith("text/") and files.looks_like_text(head)) or files.is_text(head, name, kind):
+        if readable:
             self._add(TextKind.ATTACHMENT, self._decode(entity), name)
 
     def _look_for_encryption(self, entity: Entity, head: bytes, name: str) -> None:

@@ -53,6 +53,7 @@ class Attachment:
     content_type: str  # as declared, lower case, or application/octet-stream
     sniffed_type: str  # what the first bytes look like; "" when nothing is recognised
     size_bytes: int  # decoded size (for base64 computed, not decoded)
+    read: bool = False  # whether its content is among the texts of the message
 
 
 class Encryption(StrEnum):

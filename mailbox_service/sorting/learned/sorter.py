@@ -32,6 +32,8 @@ KNOWN_SHARE: Final = 0.5
 KNOWN_FROM_WORDS: Final = 5
 # Fewer distinct words say nothing, unless the hand-made tables understood them: "I attach what I found. Please look."
 SAID_FROM_WORDS: Final = 12
+# A subject is too short to weigh by itself; from this chance on, by the tables, it names a flaw, whatever stands below.
+SUBJECT_NAMES_IT: Final = 0.45
 # Spam in plain sight: from this chance of spam on, beside a chance of a report below that.
 PLAIN_SPAM: Final = 0.95
 PLAIN_SPAM_REPORT: Final = {"open": 0.2, "balanced": 0.2, "strict": 0.0}
@@ -164,6 +166,8 @@ class TrainedSorter:
             return "a language the model does not know"
         if any(POSTSCRIPT.search(text) for text in look.reading.texts):
             return "a paragraph that changes the subject"
+        if self._tables.sort(Sortable(mail.subject, ())).security >= SUBJECT_NAMES_IT:
+            return "a subject that names a flaw"
         return None
 
     def _reasons(
