@@ -61,7 +61,7 @@ def _hidden_in(attachments: Sequence[Attachment]) -> bool:
         return True
     if any(one.size_bytes >= LOGO_LIMIT_BYTES for one in pictures):
         return True
-    return any(not _is_signature(one) for one in unread if one not in pictures)
+    return any(not _is_signature(one) for one in unread if not _is_picture(one))
 
 
 def _is_picture(attachment: Attachment) -> bool:

@@ -26,7 +26,8 @@ from tests.lmtp.setting import Client
 from tests.peers.postfix import Postfix
 from tests.peers.postgres import PostgresServer
 
-# As docs/operations.md shows it, but for the addresses; and a Postfix that tries again at once.
+# As docs/operations.md shows it, but for the addresses; and a Postfix that tries again at once. There is no flush
+# service here, and smtp would keep a deferred mail locked while it looks for it: then the next try is minutes away.
 MAIN = """
 recipient_delimiter = +
 transport_maps = inline:{{
@@ -40,6 +41,7 @@ message_size_limit = 50000000
 queue_run_delay = 1s
 minimal_backoff_time = 1s
 maximal_backoff_time = 1s
+fast_flush_domains =
 """
 MASTER = """
 mailbox-lmtp unix - - n - - lmtp
