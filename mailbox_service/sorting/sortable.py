@@ -56,10 +56,8 @@ def sortable(message: ParsedMessage, automatic: AutomaticMail) -> Sortable:
 def _hidden_in(attachments: Sequence[Attachment]) -> bool:
     """May the substance hide in one of them? What is text was read; signatures and a few logos hold none."""
     unread = [one for one in attachments if not one.read and one.size_bytes]
-    pictures = [one for one in unread if _is_picture(one)]
-    if sum(one.size_bytes for one in pictures) >= LOGOS_LIMIT_BYTES:
-        return True
-    if any(one.size_bytes >= LOGO_LIMIT_BYTES for one in pictures):
+    pictures = [one.size_bytes for one in unread if _is_picture(one)]
+    if sum(pictures) >= LOGOS_LIMIT_BYTES or max(pictures, default=0) >= LOGO_LIMIT_BYTES:
         return True
     return any(not _is_signature(one) for one in unread if not _is_picture(one))
 

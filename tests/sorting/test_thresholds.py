@@ -13,7 +13,7 @@ from mailbox_service.sorting.train.material import Material
 # By source: how many reports, and the chance of the least likely one. They are spread from there to 1.
 # How much stricter than the promised one in N, by the first letter of the source.
 STRICTER = {"t": 0.3, "r": 1.25, "h": 2.0}
-HARD, REALISTIC, OLDER, CORPUS = ("t1", 400, 0.05), ("r1", 200, 0.3), ("tune", 100, 0.001), ("hackerone", 600, 0.4)
+HARD, REALISTIC, OLDER, CORPUS = ("t1", 400, 0.05), ("r1", 250, 0.3), ("tune", 100, 0.001), ("hackerone", 600, 0.4)
 
 
 def made(*sources: tuple[str, int, float]) -> tuple[Material, Crossed]:
@@ -34,7 +34,7 @@ def share_missed(material: Material, found: Crossed, source: str, at: float, spa
     return float(missed[mine].mean())
 
 
-@pytest.mark.parametrize("sources", [(HARD, REALISTIC, CORPUS), (("t1", 400, 0.5), ("r1", 200, 0.1), CORPUS)])
+@pytest.mark.parametrize("sources", [(HARD, REALISTIC, CORPUS), (("t1", 400, 0.5), ("r1", 250, 0.1), CORPUS)])
 def test_no_kind_of_source_loses_more_reports_than_it_may(sources: tuple[tuple[str, int, float], ...]) -> None:
     material, found = made(*sources)
     numbers = thresholds(material, found)
@@ -43,7 +43,7 @@ def test_no_kind_of_source_loses_more_reports_than_it_may(sources: tuple[tuple[s
         shares = [share_missed(material, found, name, *at) * STRICTER[name[0]] for name, *_ in sources]
         assert max(shares) <= 1 / step + 1e-9
         if step <= 100:
-            assert max(shares) >= 0.6 / step  # and no fewer are redirected than may be
+            assert max(shares) >= 0.7 / step  # and no fewer are redirected than may be
 
 
 def test_the_older_set_sets_no_threshold_beside_the_others_but_does_alone() -> None:

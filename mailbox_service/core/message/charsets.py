@@ -56,8 +56,8 @@ _ALIASES = {
 # Only real text encodings: `punycode` and `idna` take quadratic time, `unicode_escape` is none of a sender's business.
 _REFUSED = frozenset({"punycode", "idna", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem"})
 _SAMPLE_BYTES = 64 * 1024  # more of a text does not change a guess about its charset
-# Above this share of undecodable characters the declaration is taken for wrong, not the text for damaged.
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# Above this share of undecodable characters the declaration is taken for wrong, not the text for damaged.
 _DAMAGE_SHARE = 0.01
 _LEAST_CYRILLIC_BYTES = 12  # a guess from fewer letters would turn a few accented Latin letters into Cyrillic
 

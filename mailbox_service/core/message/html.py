@@ -73,8 +73,7 @@ class _Projector:
         self.blank_pending = False  # a blank is due before the next word
         self.depth = 0  # of blockquotes
         self.preformatted = 0
-        self.hidden_by = ""  # the element that hides what is inside of it
-        self.hidden: list[str] = []  # the open elements from that one on
+        self.hidden: list[str] = []  # the element that hides what is inside of it, and those open inside
         self.hidden_count: Counter[str] = Counter()  # how many of each
         self.links: list[tuple[str, int, int]] = []  # target, and where its text begins
         self.last_quote = {"'": source.rfind("'"), '"': source.rfind('"')}
@@ -154,9 +153,10 @@ class _Projector:
         return first if position > first else self.source.find(">", position)
 
     def _open(self, tag: str, rest: str) -> None:
-        if self.hidden_by:
-            if tag != self.hidden_by or tag not in _SELF_CLOSING:
-                if tag not in _VOID and not rest.endswith("/"):
+        holds = tag not in _VOID and not rest.endswith("/")
+        if self.hidden:
+            if tag != self.hidden[0] or tag not in _SELF_CLOSING:
+                if holds:
                     self._hide(tag)
                 return
             self._unhide()
@@ -167,8 +167,7 @@ class _Projector:
         elif tag in _PARAGRAPHS or tag in _LINES:
             self._break(tag in _PARAGRAPHS)
         if hides:
-            if tag not in _VOID and not rest.endswith("/"):
-                self.hidden_by = tag
+            if holds:
                 self._hide(tag)
             return
         self._show(tag, attributes)
@@ -194,7 +193,7 @@ class _Projector:
             self.preformatted += 1
 
     def _close(self, tag: str) -> None:
-        if self.hidden_by and not self._closes_around(tag):
+        if self.hidden and not self._closes_around(tag):
             return
         if tag == "a" and self.links:
             self._end_link(*self.links.pop())
@@ -210,7 +209,6 @@ class _Projector:
         self.hidden_count[tag] += 1
 
     def _unhide(self) -> None:
-        self.hidden_by = ""
         self.hidden.clear()
         self.hidden_count.clear()
 
@@ -227,8 +225,6 @@ class _Projector:
             self.hidden_count[last] -= 1
             if last == tag:
                 break
-        if not self.hidden:
-            self._unhide()
         return False
 
     def _end_link(self, target: str, line: int, place: int) -> None:
@@ -241,7 +237,7 @@ class _Projector:
 
     def _write(self, raw: str) -> None:
         """Text of the source: entities resolved, blanks collapsed outside of <pre>."""
-        if self.hidden_by:
+        if self.hidden:
             return
         text = unescape(raw) if "&" in raw else raw
         if self.preformatted:
